@@ -1,0 +1,31 @@
+import * as v from 'valibot';
+import { table } from './tables';
+import { duration } from './units';
+import { numberBetween, wholeNumber } from './values';
+
+const DELAYS = 'a list of 1 to 20 durations like "30s"';
+
+/** Options of `modules/zonemta-smart-relay/reputation`. */
+export const reputationSchema = table({
+    attempts: v.optional(wholeNumber(0, 20), 4),
+    delays: v.optional(v.pipe(v.array(duration('0s', '24h'), DELAYS), v.minLength(1, DELAYS), v.maxLength(20, DELAYS)), [
+        '0s',
+        '1s',
+        '5s',
+        '30s'
+    ]),
+    rerouteBudget: v.optional(
+        table({
+            share: v.optional(numberBetween(0, 10), 0.5),
+            floor: v.optional(wholeNumber(0, 1_000_000), 60),
+            perSender: v.optional(wholeNumber(0, 1_000_000), 200)
+        }),
+        {}
+    )
+});
+
+/**
+ * `delays` are in milliseconds, never empty; the last one repeats. `rerouteBudget`: `share` of the first attempts of the
+ * last five minutes at a provider, `floor` reroutes a minute and provider, `perSender` reroutes an hour.
+ */
+export type ReputationSettings = v.InferOutput<typeof reputationSchema>;

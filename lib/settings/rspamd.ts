@@ -1,0 +1,60 @@
+import * as v from 'valibot';
+import { table } from './tables';
+import { duration, size } from './units';
+
+/** What becomes of a message: refused, put off, accepted with a mark, accepted, or accepted into another sending zone. */
+export type ScanAction = 'reject' | 'tempfail' | 'tag' | 'accept' | `zone:${string}`;
+
+const A_URL = 'a URL like "http://127.0.0.1:11333", without a path';
+const NO_LOGIN = 'a URL without user and password: use the password option';
+const SERVERS = 'a list of one or more URLs like "http://127.0.0.1:11333"';
+const AN_ACTION = '"reject", "tempfail", "tag", "accept" or "zone:NAME"';
+const A_PASSWORD = 'visible ASCII characters, or "" for none';
+const AN_ID = 'an id of rspamd\'s settings: letters, digits and any of "._-", or "" for none';
+const UNAVAILABLE = '"tempfail" or "accept"';
+
+/** Comes out as the URL's origin: without a slash at its end. */
+const serverUrl = v.pipe(
+    v.string(A_URL),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+        const url = URL.canParse(dataset.value) ? new URL(dataset.value) : undefined;
+        if (!url || !['http:', 'https:'].includes(url.protocol) || url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+            addIssue({ message: A_URL });
+            return NEVER;
+        }
+        if (url.username !== '' || url.password !== '') {
+            addIssue({ message: NO_LOGIN });
+            return NEVER;
+        }
+        return url.origin;
+    })
+);
+
+const scanAction = v.custom<ScanAction>(
+    value => typeof value === 'string' && /^(?:reject|tempfail|tag|accept|zone:[^\sA-Z]+)$/.test(value),
+    AN_ACTION
+);
+
+/** Options of `modules/zonemta-smart-relay/rspamd`. */
+export const rspamdSchema = table({
+    servers: v.pipe(v.array(serverUrl, SERVERS), v.minLength(1, SERVERS)),
+    password: v.optional(v.pipe(v.string(A_PASSWORD), v.regex(/^[ -~]*$/, A_PASSWORD)), ''),
+    timeout: v.optional(duration('100ms', '5m'), '10s'),
+    maxSize: v.optional(size('1KiB', '1GiB'), '50MiB'),
+    onUnavailable: v.optional(v.picklist(['tempfail', 'accept'], UNAVAILABLE), 'tempfail'),
+    actions: v.optional(
+        table({
+            reject: v.optional(scanAction, 'reject'),
+            'soft reject': v.optional(scanAction, 'tempfail'),
+            greylist: v.optional(scanAction, 'accept'),
+            'add header': v.optional(scanAction, 'accept'),
+            'rewrite subject': v.optional(scanAction, 'accept'),
+            'no action': v.optional(scanAction, 'accept')
+        }),
+        {}
+    ),
+    settingsId: v.optional(v.pipe(v.string(AN_ID), v.regex(/^[\w.-]*$/, AN_ID)), '')
+});
+
+/** `timeout` is in milliseconds, `maxSize` in bytes, `servers` are origins; `actions` has every action that rspamd can answer. */
+export type RspamdSettings = v.InferOutput<typeof rspamdSchema>;
