@@ -1,0 +1,228 @@
+/**
+ * What a refusal means for a delivery: the one place where that is decided, with one caller (plugins/reputation.ts and,
+ * for the relay's answers, plugins/relay.ts share it through lib/process). Pure: clock and random source are handed in.
+ *
+ * In the pool:
+ *
+ * | class          | verdict                                                        | relay                            |
+ * |----------------|----------------------------------------------------------------|----------------------------------|
+ * | ip-reputation  | reroute, up to `attempts`                                      | after the last attempt; at once when the reply speaks for the whole pool |
+ * | ip-rate        | one other address, then the schedule                           | after relayAfter                 |
+ * | ip-rate about complaints, the domain, the sender, URLs | the schedule           | never                            |
+ * | ip-ptr         | reroute once                                                   | after that attempt               |
+ * | greylist       | the same address, the schedule; another one after two tries    | never                            |
+ * | network        | core                                                           | only with an explicit relayAfter |
+ * | all others     | core                                                           | never                            |
+ *
+ * Over the budget, or with rerouting switched off, a refusal follows ZoneMTA's ordinary schedule, and the relay is the end of it.
+ *
+ * At the relay: a refusal of the message is final at once; a fault of ours (account, address) or of the relay is waited
+ * out, on the next relay zone where there is one, until `maxAge`; then the delivery ends.
+ */
+import type { Attempt, Classification, DeliveryState, Pin, ReplyClass } from '../delivery/types';
+
+export type Verdict =
+    /** ZoneMTA decides as if we were not there. */
+    | { action: 'core'; reason: string }
+    /** Same zone again after `delay` ms, from another address, without using up ZoneMTA's schedule. */
+    | { action: 'reroute'; delay: number; reason: string }
+    /** Same zone again after `delay` ms, counted in ZoneMTA's schedule. */
+    | { action: 'defer'; delay: number; reason: string }
+    /** Moves to the relay zone after `delay` ms. `fresh`: ZoneMTA's schedule starts anew there. */
+    | { action: 'relay'; zone: string; delay: number; fresh: boolean; reason: string }
+    /** The end: ZoneMTA's bounce. */
+    | { action: 'bounce'; reason: string };
+
+/** May messages be rerouted now? `spent`: over the budget, an alarm; `off`: switched off by the operator. */
+export type RerouteBrake = 'free' | 'spent' | 'off';
+
+export interface PolicySettings {
+    /** Reroutes besides the first attempt. */
+    attempts: number;
+    /** Waits before the reroutes, ms; the last one repeats. */
+    delays: readonly number[];
+    /** How long refusals of a class must have gone on before the relay may take the delivery, ms. */
+    relayAfter: Readonly<Partial<Record<ReplyClass, number>>>;
+    /** Time at the relay, from the handover to the end, ms. */
+    maxAge: number;
+}
+
+export interface Situation {
+    /** State before this attempt was added. */
+    state: DeliveryState;
+    attempt: Attempt;
+    reply: Classification;
+    settings: PolicySettings;
+    /** Pool addresses that could reach the destination and that this delivery has not tried, this attempt counted as tried. */
+    untried: number;
+    brake: RerouteBrake;
+    /** Relay zones that may take this delivery, in order; empty when there is none, or it may not be relayed. */
+    relays: readonly string[];
+    /** Zone of this attempt. */
+    zone: string;
+    /** ZoneMTA's schedule in ms, and how much of it this delivery has used. */
+    schedule: readonly number[];
+    deferred: number;
+    now: number;
+    random: () => number;
+}
+
+export interface Decision {
+    verdict: Verdict;
+    /** State after this attempt and this verdict, without the attempt itself (lib/delivery adds it). */
+    state: DeliveryState;
+}
+
+/** Classes after which the relay may ever see the delivery. A property test holds the policy to it. */
+export const RELAYABLE: ReadonlySet<ReplyClass> = new Set<ReplyClass>(['ip-reputation', 'ip-rate', 'ip-ptr', 'network']);
+
+/** A greylisted delivery comes back this often from the same address before another one is drawn. */
+const GREYLIST_TRIES = 2;
+
+const RELAY_SWITCH_DELAY = 1000;
+const JITTER = 0.2;
+
+/** How many reroutes the class allows in all. */
+export function rerouteLimit(reply: Classification, settings: PolicySettings): number {
+    switch (reply.class) {
+        case 'ip-reputation':
+            return reply.scope === 'provider' ? 0 : settings.attempts;
+        case 'ip-ptr':
+            return Math.min(1, settings.attempts);
+        case 'ip-rate':
+            return isAboutUs(reply) ? Math.min(1, settings.attempts) : 0;
+        default:
+            return 0;
+    }
+}
+
+/** Decides what happens to a delivery after a refused attempt. */
+export function decide(situation: Situation): Decision {
+    return situation.state.phase === 'relay' ? decideAtRelay(situation) : decideInPool(situation);
+}
+
+function decideInPool(situation: Situation): Decision {
+    const { reply, state } = situation;
+    switch (reply.class) {
+        case 'ip-reputation':
+        case 'ip-ptr':
+            return rerouted(situation) ?? braked(situation) ?? handedOver(situation, 'no address of ours is accepted') ?? ended(situation);
+        case 'ip-rate':
+            if (!isAboutUs(reply)) {
+                return core(situation, 'the limit is not about our address');
+            }
+            return rerouted(situation) ?? handedOverAfter(situation) ?? deferred(situation, 'rate limit') ?? ended(situation);
+        case 'greylist':
+            return deferred({ ...situation, state: pinned(situation) }, 'greylisted') ?? { verdict: { action: 'bounce', reason: 'greylisted to the end of the schedule' }, state };
+        case 'network':
+            return handedOverAfter(situation) ?? core(situation, 'network');
+        default:
+            return core(situation, `another address would not help: ${reply.class}`);
+    }
+}
+
+function decideAtRelay(situation: Situation): Decision {
+    const { reply, attempt, state, now } = situation;
+    if (now >= (state.until ?? 0)) {
+        return { verdict: { action: 'bounce', reason: 'the time at the relay is over' }, state };
+    }
+    const ours = isFaultOfOurs(reply, attempt);
+    if (attempt.code >= 500 && !ours) {
+        return { verdict: { action: 'bounce', reason: 'refused by the relay' }, state };
+    }
+    const reason = ours ? 'our account at the relay' : 'the relay is not ready';
+    const elsewhere = ours || attempt.code === 0;
+    const next = elsewhere ? situation.relays[situation.relays.indexOf(situation.zone) + 1] : undefined;
+    if (next !== undefined) {
+        return { verdict: { action: 'relay', zone: next, delay: RELAY_SWITCH_DELAY, fresh: false, reason }, state };
+    }
+    // the last one (or the only one): wait, and begin with the first again
+    const delay = Math.min(scheduled(situation) ?? situation.schedule.at(-1) ?? RELAY_SWITCH_DELAY, (state.until ?? now) - now);
+    const first = elsewhere ? situation.relays[0] : undefined;
+    return {
+        verdict: first !== undefined && first !== situation.zone ? { action: 'relay', zone: first, delay, fresh: false, reason } : { action: 'defer', delay, reason },
+        state
+    };
+}
+
+/** A limit that counts our address, or does not say what it counts. */
+function isAboutUs(reply: Classification): boolean {
+    return reply.hints.rateAbout === undefined || reply.hints.rateAbout === 'address';
+}
+
+/** The relay refuses us rather than the message: a matter between the operator and the provider, never the customer's bounce. */
+function isFaultOfOurs(reply: Classification, attempt: Attempt): boolean {
+    const login = [530, 534, 535, 538].includes(attempt.code);
+    return login || ['relay-denied', 'sender', 'ip-reputation', 'ip-rate', 'ip-ptr'].includes(reply.class);
+}
+
+function rerouted(situation: Situation): Decision | undefined {
+    const { state, settings, reply, random, untried, brake } = situation;
+    if (brake !== 'free' || untried < 1 || state.reroutes >= rerouteLimit(reply, settings)) {
+        return undefined;
+    }
+    const base = settings.delays[Math.min(state.reroutes, settings.delays.length - 1)] ?? 0;
+    const delay = Math.round(base * (1 - JITTER + 2 * JITTER * random()));
+    const { pin: _forgotten, ...rest } = state;
+    return { verdict: { action: 'reroute', delay, reason: reply.class }, state: { ...rest, reroutes: state.reroutes + 1 } };
+}
+
+/** Would be rerouted but for the brake: ZoneMTA's schedule. */
+function braked(situation: Situation): Decision | undefined {
+    const { state, settings, reply, untried, brake } = situation;
+    const wanted = untried > 0 && state.reroutes < rerouteLimit(reply, settings);
+    return wanted && brake !== 'free' ? deferred(situation, brake === 'spent' ? 'over the reroute budget' : 'rerouting is switched off') : undefined;
+}
+
+function handedOverAfter(situation: Situation): Decision | undefined {
+    const { settings, reply, state, attempt, now } = situation;
+    const patience = settings.relayAfter[reply.class];
+    const since = [...state.attempts, attempt].find(earlier => earlier.class === reply.class)?.at ?? now;
+    return patience !== undefined && now - since >= patience ? handedOver(situation, `${reply.class} for too long`) : undefined;
+}
+
+function handedOver(situation: Situation, reason: string): Decision | undefined {
+    const [zone] = situation.relays;
+    if (zone === undefined) {
+        return undefined;
+    }
+    const { pin: _forgotten, ...rest } = situation.state;
+    return {
+        verdict: { action: 'relay', zone, delay: 0, fresh: true, reason },
+        state: { ...rest, phase: 'relay', since: situation.now, until: situation.now + situation.settings.maxAge }
+    };
+}
+
+/** ZoneMTA's schedule, whatever the code says: a 5xx about our address is no word about the recipient. */
+function deferred(situation: Situation, reason: string): Decision | undefined {
+    const delay = scheduled(situation);
+    return delay === undefined ? undefined : { verdict: { action: 'defer', delay, reason }, state: situation.state };
+}
+
+/** Nothing left to try: a temporary refusal stays on the schedule, at its end (or for a final one) the delivery bounces. */
+function ended(situation: Situation): Decision {
+    const temporary = situation.attempt.code < 500 ? deferred(situation, 'no address and no relay left to try') : undefined;
+    return (
+        temporary ??
+        handedOver(situation, 'the schedule is used up') ?? { verdict: { action: 'bounce', reason: 'no address and no relay left to try' }, state: situation.state }
+    );
+}
+
+function core(situation: Situation, reason: string): Decision {
+    return { verdict: { action: 'core', reason }, state: situation.state };
+}
+
+function scheduled(situation: Situation): number | undefined {
+    return situation.schedule[situation.deferred];
+}
+
+function pinned(situation: Situation): DeliveryState {
+    const { state, attempt } = situation;
+    const tries = (state.pin?.address === attempt.address ? state.pin.tries : 0) + 1;
+    const { pin: _old, ...rest } = state;
+    if (attempt.family === '' || tries > GREYLIST_TRIES) {
+        return rest;
+    }
+    const pin: Pin = { address: attempt.address, family: attempt.family, mx: attempt.mx, tries };
+    return { ...rest, pin };
+}
