@@ -1,0 +1,23 @@
+import type { Redis } from 'ioredis';
+
+const COMMAND_TIMEOUT = 500;
+
+/**
+ * A client of our own beside ZoneMTA's that answers at once when Redis is away: mail does not wait for it.
+ * `ready` settles with the first connection, or its first failure.
+ */
+export function failFast(host: Redis): { client: Redis; ready: Promise<void> } {
+    const client = host.duplicate({
+        enableOfflineQueue: false,
+        maxRetriesPerRequest: 0,
+        commandTimeout: COMMAND_TIMEOUT,
+        retryStrategy: tries => Math.min(100 * tries, 2000)
+    });
+    const ready = new Promise<void>(resolve => {
+        client.once('ready', () => resolve());
+        client.once('error', () => resolve());
+    });
+    // without a listener ioredis prints each failure; our callers see them as failed commands
+    client.on('error', () => undefined);
+    return { client, ready };
+}

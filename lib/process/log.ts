@@ -1,0 +1,52 @@
+/** One GELF event a decision, through ZoneMTA's own log. Codes are short and stable: docs/log-codes.md lists them. */
+import type { PluginApp } from '../zonemta/app';
+
+export const LOG_CODES = {
+    GATE_CLOSED: 'the settings are wrong, or a plugin did not load: mail is held',
+    READY: 'the process is ready',
+    SCAN_REJECTED: 'a message was refused by the scan',
+    SCAN_DEFERRED: 'a message was put off by the scan, or no scan was possible',
+    SCAN_ACCEPTED: 'a message passed the scan, or was accepted unscanned by the operator\'s choice',
+    ATTEMPT_REROUTE: 'a refused delivery goes out again from another address',
+    ATTEMPT_DEFER: 'a refused delivery waits for its next time in the schedule',
+    ATTEMPT_RELAY: 'a delivery moves to a relay zone',
+    ATTEMPT_BOUNCE: 'a delivery has failed for good',
+    ATTEMPT_CORE: 'ZoneMTA decides about a refused delivery by itself',
+    DELIVERED: 'a delivery was accepted',
+    BUDGET_SPENT: 'ALARM: the reroute budget of a provider or sender is spent',
+    RELAY_ACCOUNT: 'ALARM: the relay refuses us rather than the message',
+    SWITCH: 'a runtime switch was thrown',
+    ADDRESS_UNBINDABLE: 'a pool address cannot be bound on this host and is left out',
+    REDIS_AWAY: 'Redis does not answer: budgets and switches are what this process knows',
+    HISTORY_LOST: 'an event could not be written to the history',
+    TTL_MISSING: 'the MongoDB server has no TTL index: old history is swept instead'
+} as const;
+
+export type LogCode = keyof typeof LOG_CODES;
+export type LogFields = Record<string, string | number | undefined>;
+
+const WARN_EVERY = 30_000;
+
+export class EventLog {
+    private readonly warned = new Map<LogCode, number>();
+
+    constructor(
+        private readonly app: PluginApp,
+        private readonly now: () => number
+    ) {}
+
+    /** `fields` become `_smart_relay_NAME`; ZoneMTA drops those that are 0, so numbers are written as text. */
+    event(code: LogCode, fields: LogFields): void {
+        const entries = Object.entries({ code, ...fields }).flatMap(([name, value]) => (value === undefined ? [] : [[`_smart_relay_${name}`, String(value)] as const]));
+        this.app.loggelf({ short_message: `[SMART_RELAY_${code}] ${LOG_CODES[code]}`, ...Object.fromEntries(entries) });
+    }
+
+    /** An event that would come with every message while its cause lasts: once in half a minute. */
+    warn(code: LogCode, fields: LogFields): void {
+        const last = this.warned.get(code);
+        if (last === undefined || this.now() - last >= WARN_EVERY) {
+            this.warned.set(code, this.now());
+            this.event(code, fields);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+/** What follows from a refused attempt: classified, decided by the policy, written down, and told to ZoneMTA. */
+import { isIPv6 } from 'node:net';
+import type { SenderConnection, SenderDelivery, SenderDeliveryError } from '@zone-eu/types';
+import { oneLine, withAttempt } from '../delivery/state';
+import { MAX_RESPONSE, type Attempt, type Classification, type DeliveryState } from '../delivery/types';
+import { decide, type Decision, type Situation, type Verdict } from '../policy/decide';
+import { countUntried } from '../pool/choose';
+import { relaysFor } from '../relay/eligible';
+import type { PluginApp } from '../zonemta/app';
+import { deferredCount, readReply, setCourse, sourceOf, stateOf, wakeZone, zoneOf, type Course } from '../zonemta/delivery';
+import { zoneConfig } from '../zonemta/host';
+import { messageFacts } from '../zonemta/message';
+import type { LogCode } from './log';
+import type { Flight, Services } from './services';
+
+type Connection = SenderConnection | false | undefined;
+
+/** Decides about a refused delivery of a pool or relay zone. Deliveries of other zones, and errors without an attempt, are ZoneMTA's. */
+export async function handleRefusal(services: Services, app: PluginApp, delivery: SenderDelivery, connection: Connection, err: SenderDeliveryError): Promise<void> {
+    const flight = services.flights.get(delivery);
+    const reply = flight && readReply(connection, err);
+    if (!flight || !reply || !services.settings.reputation) {
+        return;
+    }
+    const before = stateOf(delivery);
+    const classified = services.classify(reply, flight.destination.provider);
+    const attempt = describe(services, delivery, connection, flight, classified, reply.code, reply.text);
+    const decision = await decideWithBrakes(services, delivery, situationOf(services, delivery, flight, before, attempt, classified));
+    const state = withAttempt(decision.state, attempt);
+    await record(services, delivery, attempt, decision.verdict, before, classified);
+    if (services.settings.shared.shadow) {
+        return;
+    }
+    setCourse(delivery, err, courseOf(decision.verdict, state, deferredCount(delivery)));
+    if (decision.verdict.action === 'reroute' || decision.verdict.action === 'relay') {
+        wakeZone(app, decision.verdict.action === 'relay' ? decision.verdict.zone : zoneOf(delivery), decision.verdict.delay);
+    }
+}
+
+/** Notes an accepted delivery in history and log. ZoneMTA has released it by now, so a kill in between loses the note, never the mail. */
+export async function handleDelivered(services: Services, delivery: SenderDelivery, response: string): Promise<void> {
+    const flight = services.flights.get(delivery);
+    if (!flight) {
+        return;
+    }
+    const state = stateOf(delivery);
+    const accepted: Classification = { class: 'other', ipRelated: false, scope: 'none', rule: 'accepted', hints: {} };
+    const source = delivery.status?.ip ?? flight.address;
+    const attempt = { ...describe(services, delivery, undefined, flight, accepted, 250, response), address: source, family: familyOf(source) };
+    services.log.event('DELIVERED', { ...ids(delivery), ...facts(attempt), attempts: state.attempts.length + 1 });
+    await services.history.write({ ...keys(delivery), event: { kind: 'delivered', attempt, zone: zoneOf(delivery), phase: state.phase } });
+}
+
+function situationOf(services: Services, delivery: SenderDelivery, flight: Flight, state: DeliveryState, attempt: Attempt, reply: Classification): Situation {
+    const { settings, switches } = services;
+    const { provider, reachable } = flight.destination;
+    const zone = zoneOf(delivery);
+    const envelope = { from: delivery.from ?? '', recipient: delivery.recipient ?? '' };
+    const mayRelay = settings.relay && (state.phase === 'relay' || switches.isOn('relay', provider));
+    const tried = [...state.attempts.map(earlier => earlier.address), attempt.address];
+    return {
+        state,
+        attempt,
+        reply,
+        settings: {
+            attempts: settings.reputation?.attempts ?? 0,
+            delays: settings.reputation?.delays ?? [],
+            relayAfter: settings.relay?.relayAfter ?? {},
+            maxAge: settings.relay?.maxAge ?? 0
+        },
+        untried: countUntried({ pool: services.pool(zone), reachable: zoneConfig(services.host, zone)?.ignoreIPv6 ? { ipv4: true, ipv6: false } : reachable, tried }),
+        brake: switches.isOn('reroute', provider) ? 'free' : 'off',
+        relays: mayRelay && settings.relay ? relaysFor(settings.relay, envelope) : [],
+        zone,
+        schedule: services.schedule,
+        deferred: deferredCount(delivery),
+        now: services.now(),
+        random: services.random
+    };
+}
+
+/** A reroute is paid for from the budget; when that is spent, the policy is asked again without it. */
+async function decideWithBrakes(services: Services, delivery: SenderDelivery, situation: Situation): Promise<Decision> {
+    const decision = decide(situation);
+    if (decision.verdict.action !== 'reroute') {
+        return decision;
+    }
+    const { provider } = situation.attempt;
+    const { sender } = messageFacts(delivery);
+    const taken = await services.budget.take(provider, sender);
+    if (taken === 'taken') {
+        return decision;
+    }
+    services.log.warn('BUDGET_SPENT', { of: taken, provider, sender });
+    return decide({ ...situation, brake: 'spent' });
+}
+
+function courseOf(verdict: Verdict, state: DeliveryState, deferred: number): Course {
+    switch (verdict.action) {
+        case 'core':
+            return { state };
+        case 'reroute':
+            return { state, delay: verdict.delay, countChange: -1 };
+        case 'defer':
+            return { state, delay: verdict.delay };
+        case 'relay':
+            return { state, delay: verdict.delay, zone: verdict.zone, countChange: verdict.fresh ? -1 - deferred : -1 };
+        case 'bounce':
+            return { state, bounce: true };
+    }
+}
+
+async function record(services: Services, delivery: SenderDelivery, attempt: Attempt, verdict: Verdict, before: DeliveryState, reply: Classification): Promise<void> {
+    const { log, history, settings } = services;
+    const code: LogCode = `ATTEMPT_${verdict.action.toUpperCase() as Uppercase<Verdict['action']>}`;
+    log.event(code, { ...ids(delivery), ...facts(attempt), scope: reply.scope, reason: verdict.reason, shadow: settings.shared.shadow ? 'yes' : undefined });
+    if (before.phase === 'relay' && verdict.reason === 'our account at the relay') {
+        log.warn('RELAY_ACCOUNT', { zone: zoneOf(delivery), response: attempt.response });
+    }
+    const zone = zoneOf(delivery);
+    const next = 'delay' in verdict ? { next: services.now() + verdict.delay } : {};
+    await history.write({ ...keys(delivery), event: { kind: 'attempt', attempt, verdict: verdict.action, reason: verdict.reason, zone, phase: before.phase, ...next } });
+}
+
+function describe(services: Services, delivery: SenderDelivery, connection: Connection, flight: Flight, reply: Classification, code: number, text: string): Attempt {
+    const address = sourceOf(connection) || (delivery.localAddress ?? '').replace(/^::ffff:/, '') || flight.address;
+    const at = services.now();
+    return {
+        at,
+        address,
+        family: familyOf(address),
+        provider: flight.destination.provider,
+        mx: (connection && connection.options.servername) || delivery.mxHostname || '',
+        class: reply.class,
+        rule: reply.rule,
+        code,
+        response: oneLine(text, MAX_RESPONSE),
+        ms: at - flight.startedAt
+    };
+}
+
+function familyOf(address: string): Attempt['family'] {
+    return address === '' ? '' : isIPv6(address) ? 'ipv6' : 'ipv4';
+}
+
+function keys(delivery: SenderDelivery) {
+    return { id: delivery.id, seq: delivery.seq, recipient: delivery.recipient ?? '', sender: delivery.from ?? '' };
+}
+
+function ids(delivery: SenderDelivery) {
+    return { id: `${delivery.id}.${delivery.seq}`, zone: zoneOf(delivery) };
+}
+
+function facts({ provider, mx, address, class: replyClass, rule, code, response, ms }: Attempt) {
+    return { provider, mx, address, class: replyClass, rule, smtp_code: code, response, ms };
+}

@@ -1,0 +1,71 @@
+/** The way through a relay zone: prepared, connected with verified TLS, and at the end the letter to the sender. */
+import type { BounceDelivery, SenderConnectOptions, SenderDelivery } from '@zone-eu/types';
+import { connectVerified } from '../connect/verified-tls';
+import { noticeText, type Trail } from '../notice/notice';
+import { isRelayed, stateOf, zoneOf } from '../zonemta/delivery';
+import { portOf, zoneConfig } from '../zonemta/host';
+import type { Services } from './services';
+
+const CONNECT_TIMEOUT = 30_000;
+
+/** Prepares a delivery that was handed over. What an operator sends through such a zone by himself is ZoneMTA's. */
+export function prepareRelayed(services: Services, delivery: SenderDelivery): void {
+    const { settings, host, flights, now } = services;
+    const zone = zoneOf(delivery);
+    if (!settings.relay?.zones.includes(zone)) {
+        return;
+    }
+    // the relay's name is not in the recipient's MTA-STS policy: under "enforce" the mail would bounce here
+    delivery.skipSTS = true;
+    if (settings.relay.tls === 'verify') {
+        // the socket that connectRelay hands over is encrypted already
+        delivery.mxSecure = false;
+    }
+    if (stateOf(delivery).phase === 'relay') {
+        const provider = zoneConfig(host, zone)?.host ?? zone;
+        flights.set(delivery, { startedAt: now(), destination: { provider, hosts: [], reachable: { ipv4: true, ipv6: true } }, address: '' });
+    }
+}
+
+/**
+ * Opens the verified connection to a relay zone's host.
+ *
+ * @throws Error in ZoneMTA's terms (a temporary network error): the delivery waits, and nothing goes out unverified
+ */
+export async function connectRelay(services: Services, delivery: SenderDelivery, options: SenderConnectOptions): Promise<void> {
+    const { settings, host } = services;
+    const zone = zoneOf(delivery);
+    if (!settings.relay?.zones.includes(zone) || settings.relay.tls !== 'verify') {
+        return;
+    }
+    const target = zoneConfig(host, zone);
+    options.socket = await connectVerified({
+        host: options.host ?? '',
+        port: options.port ?? portOf(host, zone),
+        servername: target?.host ?? '',
+        implicit: target?.secure === true,
+        localAddress: options.localAddress,
+        helo: options.localHostname || 'localhost',
+        timeout: CONNECT_TIMEOUT
+    });
+}
+
+/** Puts the whole trail into ZoneMTA's bounce, which is then the one letter that the sender gets. */
+export async function explainBounce({ history }: Services, bounce: BounceDelivery): Promise<void> {
+    const trail: Trail = { own: [], relay: [] };
+    const records = await history.read(bounce.id, bounce.seq);
+    const attempts = records.flatMap(({ event }) => (event.kind === 'attempt' ? [event] : []));
+    trail.own = attempts.filter(event => event.phase === 'pool').map(event => event.attempt);
+    trail.relay = attempts.filter(event => event.phase === 'relay').map(event => event.attempt);
+    trail.since = records.find(({ event }) => event.kind === 'attempt' && event.phase === 'pool' && event.verdict === 'relay')?.at;
+    if (attempts.length > 0) {
+        bounce.response = noticeText(bounce.response ?? '', trail);
+    }
+}
+
+/** The relay has a day: a "still trying" letter of ZoneMTA's after three hours would be one too many. */
+export function silenceDelayNotice(bounce: BounceDelivery): void {
+    if (isRelayed(bounce)) {
+        bounce.from = '';
+    }
+}

@@ -1,0 +1,143 @@
+/** Everything that the hooks of a process need, built once when all plugins have joined and the settings are proven. */
+import dns from 'node:dns';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
+import type { SenderDelivery } from '@zone-eu/types';
+import type { Redis } from 'ioredis';
+import { unbindable } from '../checks/bindable';
+import type { Classification, Reply } from '../delivery/types';
+import { FallbackBudget, MemoryBudget, RedisBudget, type BudgetStore } from '../health/budget';
+import { failFast } from '../health/redis';
+import { Switches } from '../health/switches';
+import { History } from '../history/history';
+import { buildPool, type PoolAddress } from '../pool/pool';
+import { Destinations, type Destination } from '../providers/lookup';
+import { loadProviders } from '../providers/patterns';
+import { loadRules, packageRulesDir } from '../responses/load';
+import { classify } from '../responses/match';
+import { packageRoot } from '../settings/package-root';
+import { parseSettings, type Settings } from '../settings/parse';
+import type { PluginApp } from '../zonemta/app';
+import { deferTimes, hostConfig, poolOf, senderZone, type HostConfig } from '../zonemta/host';
+import type { Gate } from './gate';
+import { EventLog } from './log';
+
+/** An attempt that is under way: what was known when it began. */
+export interface Flight {
+    startedAt: number;
+    destination: Destination;
+    /** The drawn address; the connection's own one counts where it is known. */
+    address: string;
+}
+
+export interface Services {
+    settings: Settings;
+    host: HostConfig;
+    log: EventLog;
+    history: History;
+    switches: Switches;
+    budget: BudgetStore;
+    destinations: Destinations;
+    classify(reply: Reply, provider: string): Classification;
+    /** Usable addresses of a zone's pool. */
+    pool(zone: string): readonly PoolAddress[];
+    /** ZoneMTA's retry schedule, ms. */
+    schedule: readonly number[];
+    flights: WeakMap<SenderDelivery, Flight>;
+    now: () => number;
+    random: () => number;
+}
+
+/** Wrong settings: one line a fault. */
+export class SettingsError extends Error {
+    constructor(readonly faults: readonly string[]) {
+        super(faults.join('; '));
+    }
+}
+
+/**
+ * @throws SettingsError for wrong options; other errors for rules and provider tables, which name their file
+ */
+export async function startServices(app: PluginApp, gate: Gate<Services>): Promise<Services> {
+    const now = Date.now;
+    const host = hostConfig();
+    const { settings, faults } = parseSettings(app.manager.options.plugins ?? {}, { zones: host.zones ?? {}, pools: host.pools ?? {} });
+    if (!settings) {
+        throw new SettingsError(faults.map(fault => fault.message));
+    }
+    const { shared } = settings;
+    const log = new EventLog(app, now);
+    const rules = loadRules([...(shared.rulesDir ? [resolve(shared.rulesDir)] : []), packageRulesDir()]);
+    const providers = loadProviders([...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')]);
+    if (!app.mongodb) {
+        throw new Error('ZoneMTA has no MongoDB connection in this process');
+    }
+    const redis = await connect(app);
+    const redisAway = (err: Error) => log.warn('REDIS_AWAY', { error: err.message });
+    const history = new History(app.mongodb, shared.historyDays, now, err => log.warn('HISTORY_LOST', { error: err.message }));
+    if (app.manager.context === 'main') {
+        await history.maintain(err => log.event('TTL_MISSING', { error: err.message }));
+    }
+    const switches = new Switches(redis, shared.keyPrefix, redisAway);
+    await switches.start();
+    const pool = await keepPool(app, host, settings, log, gate);
+    log.event('READY', { context: app.manager.context, pool: pool(senderZone()).length });
+    return {
+        settings,
+        host,
+        log,
+        history,
+        switches,
+        budget: budgetOf(settings, redis, now, redisAway),
+        destinations: new Destinations(hostResolver, providers, now),
+        classify: (reply, provider) => classify(rules, reply, provider),
+        pool,
+        schedule: deferTimes(host),
+        flights: new WeakMap(),
+        now,
+        random: Math.random
+    };
+}
+
+/** ZoneMTA has set the name servers of node:dns, and may have put its cache there; a resolver of our own would know neither. */
+const hostResolver = {
+    mx: promisify(dns.resolveMx),
+    a: promisify(dns.resolve4) as (host: string) => Promise<string[]>,
+    aaaa: promisify(dns.resolve6) as (host: string) => Promise<string[]>
+};
+
+async function connect(app: PluginApp): Promise<Redis | undefined> {
+    if (!app.redis) {
+        return undefined;
+    }
+    const { client, ready } = failFast(app.redis);
+    await ready;
+    return client;
+}
+
+function budgetOf(settings: Settings, redis: Redis | undefined, now: () => number, redisAway: (err: Error) => void): BudgetStore {
+    const limits = settings.reputation?.rerouteBudget ?? { share: 0, floor: 0, perSender: 0 };
+    const memory = new MemoryBudget(limits, now);
+    return redis ? new FallbackBudget(new RedisBudget(redis, settings.shared.keyPrefix, limits, now), memory, redisAway) : memory;
+}
+
+/** The pool of this sender's zone, without what cannot be bound; built anew when ZoneMTA reloads its own (SIGHUP). */
+async function keepPool(app: PluginApp, host: HostConfig, settings: Settings, log: EventLog, gate: Gate<Services>): Promise<(zone: string) => readonly PoolAddress[]> {
+    const zone = senderZone();
+    let pool: PoolAddress[] = [];
+    const build = async () => {
+        const { subnets4, subnets6, zones } = settings.shared;
+        const all = settings.randomIp && zones.includes(zone) ? buildPool(poolOf(host, zone), { subnets4, subnets6, weights: settings.randomIp.weights }) : [];
+        const dead = await unbindable(all.map(entry => entry.address));
+        for (const [address, error] of dead) {
+            log.event('ADDRESS_UNBINDABLE', { address, error, zone });
+        }
+        pool = all.filter(entry => !dead.has(entry.address));
+    };
+    await build();
+    host.on?.('reload', () => {
+        app.logger.info('SmartRelay', 'pools are read anew; other settings of smart-relay change with a restart (gate: %s)', gate.state);
+        void build();
+    });
+    return asked => (asked === zone ? pool : []);
+}

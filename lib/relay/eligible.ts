@@ -1,0 +1,24 @@
+/** Which deliveries the external provider may ever see. Pure. */
+
+export interface RelayRules {
+    /** Relay zones, in order. */
+    zones: readonly string[];
+    /** Domains of recipients or senders that are never handed over; a leading dot or "*." means the sub-domains. */
+    exclude: readonly string[];
+    /** May bounces and notices (the empty sender) be handed over? */
+    nullSender: boolean;
+}
+
+/** The relay zones that may take this delivery: all of them, or none. */
+export function relaysFor(rules: RelayRules, envelope: { from: string; recipient: string }): readonly string[] {
+    if (envelope.from === '' && !rules.nullSender) {
+        return [];
+    }
+    const domains = [envelope.from, envelope.recipient].map(address => address.slice(address.lastIndexOf('@') + 1).toLowerCase());
+    return rules.exclude.some(pattern => domains.some(domain => covers(pattern.toLowerCase(), domain))) ? [] : rules.zones;
+}
+
+function covers(pattern: string, domain: string): boolean {
+    const below = /^(?:\*)?(\..+)$/.exec(pattern)?.[1];
+    return below === undefined ? domain === pattern : domain.endsWith(below);
+}

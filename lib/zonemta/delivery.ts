@@ -1,0 +1,190 @@
+/** Reading and writing a delivery, as lib/sender.js of ZoneMTA hands it to the sender's hooks. */
+import type { SenderConnection, SenderDelivery, SenderDeliveryError } from '@zone-eu/types';
+import { readState } from '../delivery/state';
+import type { DeliveryState, Family, Reply, Stage } from '../delivery/types';
+import type { PluginApp } from './app';
+
+/** Key of our state in the queue document. */
+const STATE = 'smartRelay';
+
+/** A clean-up of the "this zone is empty" note comes this long after a delivery is due again, ms. */
+const WAKE_AFTER = [30, 400];
+
+/** Was this delivery handed over to the relay? Reads a delivery, or the queue document that ZoneMTA hands to queue:delayed. */
+export function isRelayed(delivery: Record<string, unknown>): boolean {
+    return readState(delivery[STATE], '').phase === 'relay';
+}
+
+/** What a delivery is sent from and to: `first` is tried before `other`. */
+export interface Route {
+    first: { address: string; name: string; family: Family };
+    other?: { address: string; name: string; family: Family } | undefined;
+    hosts: readonly { exchange: string; priority: number; A: readonly string[]; AAAA: readonly string[] }[];
+    /** Keeps to one MX (greylisting). */
+    mx?: string | undefined;
+    port: number;
+}
+
+/** Zone of this sender process: its command line has it, a delivery too. */
+export function zoneOf(delivery: SenderDelivery): string {
+    return delivery.sendingZone ?? '';
+}
+
+/** The state of a delivery; a delivery that never had one starts afresh at `home`. */
+export function stateOf(delivery: SenderDelivery): DeliveryState {
+    return readState(delivery[STATE], zoneOf(delivery));
+}
+
+/** Lets this attempt leave from the chosen address. */
+export function setRoute(delivery: SenderDelivery, route: Route): void {
+    const { first, other } = route;
+    const own = (family: Family) => [first, other].find(entry => entry?.family === family);
+    const address4 = own('ipv4');
+    const address6 = own('ipv6');
+    if ('zoneAddress' in delivery) {
+        // a zone with ignoreIPv6 has this key only
+        delivery.zoneAddress = { ...first };
+    } else {
+        delivery.zoneAddressIPv4 = { ...(address4 ?? first) };
+        delivery.zoneAddressIPv6 = { ...(address6 ?? first) };
+    }
+    // ZoneMTA's own key names the IPv4 address even for an IPv6 socket
+    delivery.connectionKey = connectionKey(first.address, delivery.domain ?? '', route.port);
+    const mx = mxRecords(route);
+    if (mx.length > 0) {
+        delivery.mx = mx;
+    }
+}
+
+/** Key of a kept connection: another address is another connection. */
+function connectionKey(address: string, host: string, port: number): string {
+    return [address, host, port].join(':');
+}
+
+/**
+ * Makes the delivery know its connection: ZoneMTA names neither address nor MX for a reused one, and files it under
+ * the address that was meant, not the one that it has after a fall-back to the other family.
+ */
+export function knowConnection(delivery: SenderDelivery, connection: SenderConnection, port: number): void {
+    const { servername, host } = connection.options;
+    const mx = servername ?? host;
+    if (mx !== undefined) {
+        delivery.mxHostname = mx;
+    }
+    const source = sourceOf(connection);
+    if (source) {
+        delivery.connectionKey = connectionKey(source, delivery.domain ?? '', port);
+    }
+}
+
+/** Source address of a connection, also of a reused one (there `delivery.localAddress` is not set). */
+export function sourceOf(connection: SenderConnection | false | undefined): string {
+    return connection ? (connection.options.localAddress ?? '').replace(/^::ffff:/, '') : '';
+}
+
+/**
+ * MX records for mx-connect in the order of the drawn family. It tries A before AAAA of one host whatever it is told
+ * (3.10.3), so each host stands here twice: with the addresses of the drawn family, then with the others.
+ */
+function mxRecords({ first, hosts, mx }: Route): NonNullable<SenderDelivery['mx']> {
+    const rank = (exchange: string) => (mx && exchange === mx ? -1 : 0);
+    return [...hosts]
+        .sort((a, b) => rank(a.exchange) - rank(b.exchange))
+        .flatMap((host, index) => {
+            const priority = 2 * (mx ? index : host.priority);
+            const v4 = { exchange: host.exchange, mx: true, A: [...host.A], AAAA: [] };
+            const v6 = { exchange: host.exchange, mx: true, A: [], AAAA: [...host.AAAA] };
+            const [near, far] = first.family === 'ipv4' ? [v4, v6] : [v6, v4];
+            return [
+                { ...near, priority },
+                { ...far, priority: priority + 1 }
+            ].filter(record => record.A.length + record.AAAA.length > 0);
+        });
+}
+
+/**
+ * What the other side said. Undefined when there was no attempt at all: ZoneMTA repeats an earlier connection error of the
+ * zone and domain from its cache for two minutes, and such an error has no `netConnected`.
+ */
+export function readReply(connection: SenderConnection | false | undefined, err: SenderDeliveryError): Reply | undefined {
+    const text = (err.response || err.message || '').toString();
+    const code = Number(err.responseCode) || Number(/^\s*(\d{3})[\s-]/.exec(text)?.[1]) || 0;
+    if (code === 0 && !connection && err.netConnected === undefined) {
+        return undefined;
+    }
+    return { code, text, stage: stageOf(err, code, connection) };
+}
+
+function stageOf(err: SenderDeliveryError, code: number, connection: SenderConnection | false | undefined): Stage {
+    if (code === 0) {
+        return 'none';
+    }
+    if (err.code === 'EAUTH' || [530, 534, 535, 538].includes(code)) {
+        return 'auth';
+    }
+    const command = typeof err['command'] === 'string' ? err['command'].toUpperCase() : '';
+    const known: Record<string, Stage> = { CONN: 'greeting', EHLO: 'ehlo', HELO: 'ehlo', STARTTLS: 'tls', 'MAIL FROM': 'mail', 'RCPT TO': 'rcpt', DATA: 'data' };
+    return known[command] ?? (connection ? 'end-of-data' : 'greeting');
+}
+
+/** How a delivery goes on, in ZoneMTA's terms. `undefined` changes nothing but the state. */
+export interface Course {
+    state: DeliveryState;
+    /** Wait before the next attempt, ms. Undefined: ZoneMTA's verdict stands. */
+    delay?: number;
+    /** Change of ZoneMTA's count of deferrals besides its own + 1 (-1: this attempt does not count). */
+    countChange?: number;
+    zone?: string;
+    bounce?: boolean;
+}
+
+/**
+ * Writes the course of a refused delivery: `err` tells lib/sender.js to defer or to reject, `delivery.updates` what to store
+ * with a deferral. The category "policy" keeps ZoneMTA's own in-memory blacklist out of the way: it would disable the
+ * address for the domain, and reject outright once all are disabled or the sender is empty.
+ */
+export function setCourse(delivery: SenderDelivery, err: SenderDeliveryError, course: Course): void {
+    delivery.updates = { [STATE]: course.state };
+    if (course.bounce) {
+        err.category = 'policy';
+        err['action'] = 'reject';
+        err.temporary = false;
+        return;
+    }
+    if (course.delay === undefined) {
+        return;
+    }
+    const count = delivery._deferred?.count ?? 0;
+    err.category = 'policy';
+    err['action'] = 'defer';
+    delivery['deferTimes'] = new Array<number>(count + 1).fill(course.delay);
+    // any instance of this queue may take it next
+    const updates: Record<string, unknown> = { [STATE]: course.state, assigned: 'no' };
+    if (course.zone !== undefined) {
+        updates['sendingZone'] = course.zone;
+    }
+    if (course.countChange !== undefined) {
+        updates['$inc'] = { '_deferred.count': 1 + course.countChange };
+    }
+    delivery.updates = updates;
+}
+
+/** How often ZoneMTA has deferred this delivery. */
+export function deferredCount(delivery: SenderDelivery): number {
+    return delivery._deferred?.count ?? 0;
+}
+
+/**
+ * Has ZoneMTA look for a delivery when it is due, in ms from now: it notes that a zone is empty for 5 s (lib/mail-queue.js).
+ * The note is cleared twice, since the deferral may still be on its way to the database.
+ */
+export function wakeZone(app: PluginApp, zone: string, delay: number): void {
+    const queue = app.getQueue() as false | { sendCommand?(command: object, done: () => void): void };
+    for (const after of WAKE_AFTER) {
+        setTimeout(() => {
+            if (queue && queue.sendCommand) {
+                queue.sendCommand({ cmd: 'CLEARCACHE', key: `empty:${zone}` }, () => undefined);
+            }
+        }, delay + after).unref();
+    }
+}

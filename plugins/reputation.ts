@@ -1,0 +1,6 @@
+/** Decides what a refusal means: another address, ZoneMTA's schedule, the relay, or the end. */
+import { definePlugin } from '../lib/process/join';
+
+export const { title, init } = definePlugin('reputation', 'Smart Relay: reputation', ({ app, on, lib }) => {
+    on('sender:responseError', (services, delivery, connection, err) => lib().handleRefusal(services, app, delivery, connection, err));
+});
