@@ -1,6 +1,7 @@
 /** Asks a group of rspamd servers about a message: the next one when one does not answer, all of them within one time. */
 import { request } from 'undici';
 import { oneLine } from '../delivery/state';
+import type { ScanAction } from '../settings/rspamd';
 import { interpret, type ScanVerdict } from './verdict';
 
 export interface ScanSettings {
@@ -8,7 +9,7 @@ export interface ScanSettings {
     password: string;
     /** For all tries together, ms. */
     timeout: number;
-    actions: Readonly<Record<string, string>>;
+    actions: Readonly<Record<string, ScanAction>>;
     settingsId: string;
 }
 

@@ -1,9 +1,7 @@
 /** What rspamd's answer means for a message. Pure. The answer comes from outside: bounded, checked, never evaluated. */
 import * as v from 'valibot';
 import { oneLine } from '../delivery/state';
-
-/** What the settings make of an rspamd action. */
-export type ScanAction = 'reject' | 'tempfail' | 'tag' | 'accept' | `zone:${string}`;
+import type { ScanAction } from '../settings/rspamd';
 
 export interface ScanVerdict {
     action: ScanAction;
@@ -51,14 +49,14 @@ const Answer = v.object({
  * @param actions what the settings make of each action of rspamd
  * @throws Error when the answer is not one that rspamd gives: a failure of that server
  */
-export function interpret(json: unknown, actions: Readonly<Record<string, string>>): ScanVerdict {
+export function interpret(json: unknown, actions: Readonly<Record<string, ScanAction>>): ScanVerdict {
     const parsed = v.safeParse(Answer, json);
     if (!parsed.success) {
         const [issue] = parsed.issues;
         throw new Error(`not an answer of rspamd: ${v.getDotPath(issue) ?? 'body'}: ${oneLine(issue.message, MAX_TEXT)}`);
     }
     const answer = parsed.output;
-    const action = (actions[answer.action] ?? 'reject') as ScanAction;
+    const action = actions[answer.action] ?? 'reject';
     const virus = virusIn(answer.symbols);
     const verdict: ScanVerdict = {
         action,

@@ -2,7 +2,7 @@ import { domainToASCII } from 'node:url';
 import * as v from 'valibot';
 import { table } from './tables';
 import { duration } from './units';
-import { flag, wholeNumber, zoneName } from './values';
+import { flag, zoneName } from './values';
 
 const ZONES = 'a list of one or more names of sending zones, in the order in which they are tried';
 const A_DOMAIN = 'a domain like "example.com", or ".example.com" for its sub-domains';
@@ -39,18 +39,11 @@ export const relaySchema = table({
     ),
     exclude: v.optional(v.array(domainPattern, 'a list of domains'), []),
     nullSender: v.optional(flag, false),
-    budget: v.optional(
-        table({
-            perHour: v.optional(wholeNumber(0, 10_000_000), 0),
-            perSenderDay: v.optional(wholeNumber(0, 10_000_000), 0)
-        }),
-        {}
-    ),
     tls: v.optional(v.picklist(['verify', 'off'], TLS), 'verify')
 });
 
 /**
  * `maxAge` and `relayAfter` are in milliseconds; a class without an entry in `relayAfter` is not handed over by its age.
- * `exclude`: lower-case ASCII domains, ".example.com" means its sub-domains only. A budget of 0 is no limit.
+ * `exclude`: lower-case ASCII domains, ".example.com" means its sub-domains only.
  */
 export type RelaySettings = v.InferOutput<typeof relaySchema>;
