@@ -1,0 +1,50 @@
+/**
+ * Which class does a reply belong to? Pure: rules, reply and provider in, classification out.
+ *
+ * The order in which the rules are asked is the order in which they were loaded, and the first match decides:
+ *   1. the operator's own rules;
+ *   2. rules for one provider, or for a code or phrase that only one provider or product uses (files 10-*);
+ *   3. rules by who is blamed (files 20-* to 60-*): first whatever is blamed *although* an address may be named with it
+ *      (SPF, a URL list, the recipient), then the address itself, then all the rest;
+ *   4. when no rule knows the text: what code and enhanced status say alone (./codes).
+ */
+
+import type { Classification, Reply, ReplyClass, Scope } from '../delivery/types';
+import { classOfCode } from './codes';
+import { hintsOf } from './hints';
+import { matches, type Rule, type RuleSet } from './rule';
+import { readReply, type ReplyText } from './text';
+
+const IP_RELATED: ReadonlySet<ReplyClass> = new Set<ReplyClass>(['ip-reputation', 'ip-rate', 'ip-ptr', 'greylist']);
+
+/** Could another source address have made the difference? */
+export function isIpRelated(replyClass: ReplyClass): boolean {
+    return IP_RELATED.has(replyClass);
+}
+
+/** How much of the pool a class speaks about when the rule does not say. */
+export function defaultScope(replyClass: ReplyClass): Scope {
+    return isIpRelated(replyClass) ? 'address' : 'none';
+}
+
+/** The rule that decides about this text, if any knows it. */
+export function findRule(set: RuleSet, text: ReplyText, provider?: string): Rule | undefined {
+    return set.rules.find(rule => matches(rule, text, provider));
+}
+
+/**
+ * Classifies one reply. `provider` is the provider's key (lib/providers), or undefined when it is not known; rules that
+ * are limited to providers are then left out. Any text gets a class; nothing throws.
+ */
+export function classify(set: RuleSet, reply: Reply, provider?: string): Classification {
+    const text = readReply(reply);
+    const rule = findRule(set, text, provider);
+    const replyClass = rule?.class ?? classOfCode(text.code, text.enhanced, reply.stage);
+    return {
+        class: replyClass,
+        ipRelated: isIpRelated(replyClass),
+        scope: rule?.scope ?? defaultScope(replyClass),
+        rule: rule?.id ?? (text.code === 0 ? 'network' : 'code'),
+        hints: hintsOf(text.body, replyClass, rule?.about)
+    };
+}
