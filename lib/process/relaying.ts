@@ -2,6 +2,7 @@
 import type { BounceDelivery, SenderConnectOptions, SenderDelivery } from '@zone-eu/types';
 import { connectVerified } from '../connect/verified-tls';
 import { noticeText, type Trail } from '../notice/notice';
+import { ConnectFailure } from '../zonemta/app';
 import { isRelayed, stateOf, zoneOf } from '../zonemta/delivery';
 import { portOf, zoneConfig } from '../zonemta/host';
 import type { Services } from './services';
@@ -30,7 +31,7 @@ export function prepareRelayed(services: Services, delivery: SenderDelivery): vo
 /**
  * Opens the verified connection to a relay zone's host.
  *
- * @throws Error in ZoneMTA's terms (a temporary network error): the delivery waits, and nothing goes out unverified
+ * @throws ConnectFailure whatever goes wrong: with this hook out of the way ZoneMTA would connect by itself, unverified
  */
 export async function connectRelay(services: Services, delivery: SenderDelivery, options: SenderConnectOptions): Promise<void> {
     const { settings, host } = services;
@@ -39,15 +40,19 @@ export async function connectRelay(services: Services, delivery: SenderDelivery,
         return;
     }
     const target = zoneConfig(host, zone);
-    options.socket = await connectVerified({
-        host: options.host ?? '',
-        port: options.port ?? portOf(host, zone),
-        servername: target?.host ?? '',
-        implicit: target?.secure === true,
-        localAddress: options.localAddress,
-        helo: options.localHostname || 'localhost',
-        timeout: CONNECT_TIMEOUT
-    });
+    try {
+        options.socket = await connectVerified({
+            host: options.host ?? '',
+            port: options.port ?? portOf(host, zone),
+            servername: target?.host ?? '',
+            implicit: target?.secure === true,
+            localAddress: options.localAddress,
+            helo: options.localHostname || 'localhost',
+            timeout: CONNECT_TIMEOUT
+        });
+    } catch (err) {
+        throw new ConnectFailure(err as Error);
+    }
 }
 
 /** Puts the whole trail into ZoneMTA's bounce, which is then the one letter that the sender gets. */

@@ -51,9 +51,22 @@ export class Refusal extends Error {
     }
 }
 
+/** A connection that a hook could not make: for ZoneMTA a temporary network error of this attempt. */
+export class ConnectFailure extends Error {
+    readonly category = 'network';
+    readonly temporary = true;
+    readonly response: string;
+
+    constructor(cause: Error) {
+        super(cause.message, { cause });
+        this.name = 'SmartRelayConnectFailure';
+        this.response = `Network error: ${cause.message}`;
+    }
+}
+
 /**
  * Registers a hook that never throws into ZoneMTA: a bug of ours is logged with the message's id, and ZoneMTA goes on
- * as if the hook were not there. Only an error of `app.reject` or a Refusal gets through.
+ * as if the hook were not there. Only an error of `app.reject`, a Refusal or a ConnectFailure gets through.
  */
 export function addHook<Name extends ZoneMtaHookName>(app: PluginApp, name: Name, hook: Hook<Name>): void {
     app.addHook(name, async (...args: readonly unknown[]) => {
@@ -88,7 +101,7 @@ export function addRoute(app: PluginApp, method: 'get' | 'post' | 'del', path: s
 
 /** An answer to the client that a hook meant to give. */
 export function isIntended(err: unknown): boolean {
-    return err instanceof Refusal || (err instanceof Error && ['SMTPReject', 'SMTPResponse'].includes(err.name));
+    return err instanceof Refusal || err instanceof ConnectFailure || (err instanceof Error && ['SMTPReject', 'SMTPResponse'].includes(err.name));
 }
 
 function idOf(subject: unknown): string {

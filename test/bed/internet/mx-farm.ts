@@ -138,6 +138,7 @@ export class MxFarm {
                 if (this.#behaviour(host).listens === 'silent') {
                     // No callback, no greeting: the client waits until it gives up.
                     this.#record(visit, 'greeting', { code: 0, reply: '' });
+                    this.#hangUpLater(host, session.id);
                     return;
                 }
                 callback(this.#judge(host, visit, 'greeting'));
@@ -161,6 +162,13 @@ export class MxFarm {
                 );
             }
         };
+    }
+
+    #hangUpLater(host: MxHost, id: string): void {
+        const { hangUpMs } = this.#behaviour(host);
+        if (hangUpMs !== undefined) {
+            setTimeout(() => this.#listeners.get(host)?.forEach(listener => listener.hangUp(id)), hangUpMs).unref();
+        }
     }
 
     /** The refusal of this stage, if any, on record. */

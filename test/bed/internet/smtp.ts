@@ -55,6 +55,11 @@ export class SmtpListener {
         return listener;
     }
 
+    /** Drops the connection of a session, without a word. */
+    hangUp(id: string): void {
+        [...this.server.connections].find(({ session }) => session.id === id)?._socket.destroy();
+    }
+
     async close(): Promise<void> {
         const open = [...this.server.connections];
         const closed = new Promise<void>(resolve => this.server.close(() => resolve()));

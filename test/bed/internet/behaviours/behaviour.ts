@@ -31,6 +31,8 @@ export interface Behaviour {
     readonly name: string;
     /** `smtp` is the default; `silent` accepts the connection and never greets; `closed` does not listen. */
     readonly listens?: 'smtp' | 'silent' | 'closed';
+    /** A silent one drops the connection after this time; by default it leaves that to the client. */
+    readonly hangUpMs?: number;
     greeting?(visit: Visit): Refusal | undefined;
     mail?(visit: Visit): Refusal | undefined;
     rcpt?(visit: Visit): Refusal | undefined;
