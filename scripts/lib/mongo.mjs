@@ -9,6 +9,8 @@ const mongodVersion = '7.0.24';
 const secantusVersion = '0.7.0b3';
 const ferretFolder = 'test/bed/services/ferretdb';
 const choiceFile = join(cacheDir, 'mongo.json');
+/** What this checkout runs on: others on the machine may be at another version of the FerretDB below. */
+const ownChoice = root => join(root, '.build', 'setup', 'mongo.json');
 
 /**
  * ZoneMTA needs a MongoDB, Debian has none: takes the first way that works, and remembers it for later runs and for
@@ -16,13 +18,15 @@ const choiceFile = join(cacheDir, 'mongo.json');
  */
 export async function provideMongo(root) {
     if (process.env.MONGO_URL) return;
-    if (isExecutable(readChoice(root)?.program)) return;
+    const known = readChoice(root);
+    if (isExecutable(known?.program)) return writeStamp(ownChoice(root), JSON.stringify(known));
 
     const refused = [];
     for (const way of [installed, downloaded, ferretdb, secantusdb]) {
         try {
             const choice = await way(root);
             writeStamp(choiceFile, JSON.stringify(choice));
+            writeStamp(ownChoice(root), JSON.stringify(choice));
             say(`MongoDB for the tests: ${choice.kind}`);
             return;
         } catch (error) {
@@ -36,12 +40,11 @@ export async function provideMongo(root) {
     });
 }
 
-/** What an earlier run chose; a FerretDB of an older version of its source does not count. */
+/** What an earlier run chose; a FerretDB always as this checkout builds it. */
 function readChoice(root) {
     try {
         const choice = JSON.parse(readFileSync(choiceFile, 'utf8'));
-        if (choice.kind.startsWith('ferretdb') && choice.program !== ferretProgram(root)) return undefined;
-        return choice;
+        return choice.kind.startsWith('ferretdb') ? { ...choice, program: ferretProgram(root) } : choice;
     } catch {
         return undefined;
     }
@@ -87,7 +90,7 @@ async function ferretdb(root) {
 }
 
 function ferretProgram(root) {
-    const source = hashFiles(join(root, ferretFolder), ['go.mod', 'go.sum', 'main.go']);
+    const source = hashFiles(join(root, ferretFolder), ['go.mod', 'go.sum', 'main.go', 'serial.go']);
     return join(cacheDir, 'bin', `ferretdb-1.24.2-${source.slice(0, 12)}`);
 }
 

@@ -1,21 +1,13 @@
 /** `npm run demo`: the whole way of some hundred messages, counted from outside. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { SingleBar } from 'cli-progress';
-import nodemailer from 'nodemailer';
-import { destinations, letters, relayRefuses, type Letter } from './demo/plan';
-import { isGood, report, type Run } from './demo/report';
-import { account, tellStories, type Books, type SentMessage } from './internet';
+import { destinations, relayRefuses } from './demo/plan';
+import { play } from './demo/play';
+import { isGood, report } from './demo/report';
 import { startWorld, type World } from './world';
 import { API_PORT, RELEASES, type Release } from './zonemta';
 
 const USAGE = `usage: npm run demo -- [--messages N] [--json FILE] [--zonemta ${RELEASES.join('|')}] [--seed N] [--keep]`;
-
-/** The longest that everything may take after the last message was submitted. */
-const PATIENCE_MS = 6 * 60_000;
-/** A message that is done stays done; this long it is watched for a second delivery or notice. */
-const AFTERWARDS_MS = 3000;
-const TICK_MS = 500;
 
 interface Options {
     messages: number;
@@ -52,7 +44,7 @@ async function main(): Promise<number> {
             await starting.then(late => late.stop(), () => undefined);
             throw err;
         });
-        const run = await Promise.race([play(world, options), interrupted]);
+        const run = await Promise.race([play(world, { ...options, progress: true }), interrupted]);
         console.log(report(run));
         if (options.json) {
             writeFileSync(options.json, `${JSON.stringify(run, null, 2)}\n`);
@@ -67,63 +59,6 @@ async function main(): Promise<number> {
         return 1;
     } finally {
         await world?.stop();
-    }
-}
-
-async function play(world: World, { messages, seed, release }: Options): Promise<Run> {
-    const startedAt = Date.now();
-    const sent: SentMessage[] = [];
-    const books = (): Books => ({ sent, farm: world.farm.ledger.attempts(), relay: world.relay.ledger.attempts(), sink: world.sink.mails.entries(), startedAt });
-    const bar = new SingleBar({ format: '{bar} {value}/{total} done, {sent} sent, {duration_formatted}', noTTYOutput: true, notTTYSchedule: 10_000 });
-    bar.start(messages, 0, { sent: 0 });
-    const show = () => {
-        const done = tellStories(books()).filter(story => story.outcomes.length > 0).length;
-        bar.update(done, { sent: sent.length });
-        return done;
-    };
-    const ticking = setInterval(show, TICK_MS);
-    try {
-        await submit(world, letters(messages, seed), sent);
-        const deadline = Date.now() + PATIENCE_MS;
-        await until(() => show() >= messages, deadline);
-        await until(async () => (await queued(world)) === 0, deadline);
-        await until(() => false, Date.now() + AFTERWARDS_MS);
-    } finally {
-        clearInterval(ticking);
-        bar.stop();
-    }
-    return { ...account(books()), zonemta: release, mongo: world.mongo.kind, ipv6: world.pool.ipv6.length > 0, seed };
-}
-
-/** Hands the letters to Postfix, as the users' mail programs would. */
-async function submit(world: World, all: readonly Letter[], sent: SentMessage[]): Promise<void> {
-    if (!world.postfix) {
-        throw new Error('the demo needs Postfix');
-    }
-    const transport = nodemailer.createTransport({ host: world.postfix.host, port: world.postfix.port, ignoreTLS: true, pool: true, maxConnections: 4 });
-    try {
-        await Promise.all(
-            all.map(async ({ message, body }) => {
-                await transport.sendMail({ from: message.from, to: message.to, subject: `Minutes ${message.testId}`, text: body, headers: { 'X-Test-Id': message.testId } });
-                sent.push({ ...message, at: Date.now() });
-            })
-        );
-    } finally {
-        transport.close();
-    }
-}
-
-/** Deliveries that ZoneMTA still holds. */
-async function queued(world: World): Promise<number> {
-    const zones = ['default', 'bounces', 'relay'];
-    const counts = await Promise.all(zones.map(async zone => (await world.zonemta.api(`/counter/zone/${zone}`)).body as { active?: { rows?: number }; deferred?: { rows?: number } }));
-    return counts.reduce((sum, { active, deferred }) => sum + (active?.rows ?? 0) + (deferred?.rows ?? 0), 0);
-}
-
-/** Looks now and then until it is so, or the deadline has passed: the account says then what is missing. */
-async function until(isSo: () => boolean | Promise<boolean>, deadline: number): Promise<void> {
-    while (!(await isSo()) && Date.now() < deadline) {
-        await new Promise(resolve => setTimeout(resolve, TICK_MS));
     }
 }
 

@@ -21,7 +21,15 @@ export const RELAY_USER = 'provider';
 export const RELAY_PASSWORD = 'correct-horse-battery';
 const MX_PORT = 2525;
 
-export interface WorldOptions {
+/** What may change with a restart of ZoneMTA. */
+export interface Changes {
+    /** Options of the plugins by name (`index`, `rspamd`, ...), over the world's own; `false` leaves the plugin out. */
+    plugins?: Record<string, Record<string, unknown> | false>;
+    /** The settings are wrong on purpose. */
+    closed?: boolean;
+}
+
+export interface WorldOptions extends Changes {
     release: Release;
     /** Destinations may need to know the pool (to refuse a share of it). */
     destinations: (pool: Pool) => readonly Destination[];
@@ -29,8 +37,6 @@ export interface WorldOptions {
     relayRefuses?: (to: string) => Reply | undefined;
     rspamds?: number;
     postfix?: boolean;
-    /** Options of the plugins by name (`index`, `rspamd`, ...), over the world's own; `false` leaves the plugin out. */
-    plugins?: Record<string, Record<string, unknown> | false>;
     /** Other tables of ZoneMTA's configuration, over the world's own. */
     config?: HostTables;
     keep?: boolean;
@@ -60,8 +66,8 @@ export interface World {
     clamd: Service;
     postfix: PostfixService | undefined;
     zonemta: ZoneMta;
-    /** Starts ZoneMTA again on the same data, after a stop or a kill. */
-    restartZoneMta(): Promise<void>;
+    /** Starts ZoneMTA again on the same data, after a stop or a kill, with other settings if need be. */
+    restartZoneMta(changes?: Changes): Promise<void>;
     stop(): Promise<void>;
 }
 
@@ -113,9 +119,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         const rspamds = await Promise.all(
             Array.from({ length: options.rspamds ?? 1 }, (_, n) => stoppable(startRspamd({ host, dir, port: 11333 + n, nameserver, redis: `${host}:6379`, clamd: `${host}:3310` })))
         );
-        const config = configOf({ options, host, nameserver, mongo: mongo.url, names, relay, rspamds: rspamds.map(service => service.url) });
-        const launch = () => startZoneMta({ release: options.release, host, dir, config, caFile: authority.caFile });
-        let zonemta = await launch();
+        const launch = (changes: Changes) => {
+            const config = configOf({ options: { ...options, ...changes }, host, nameserver, mongo: mongo.url, names, relay, rspamds: rspamds.map(service => service.url) });
+            return startZoneMta({ release: options.release, host, dir, config, caFile: authority.caFile, closed: changes.closed ?? false, bare: changes.plugins?.['index'] === false });
+        };
+        let zonemta = await launch(options);
         undo.push(() => zonemta.stop());
         say(`ZoneMTA ${options.release}`);
         const postfix = options.postfix
@@ -138,9 +146,9 @@ export async function startWorld(options: WorldOptions): Promise<World> {
             get zonemta() {
                 return zonemta;
             },
-            async restartZoneMta() {
+            async restartZoneMta(changes = options) {
                 await zonemta.stop();
-                zonemta = await launch();
+                zonemta = await launch(changes);
             },
             stop
         };

@@ -1,7 +1,8 @@
 /** An unmodified ZoneMTA of one of the two releases, with this package installed, as an operator would run it. */
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { stringify } from 'smol-toml';
+import { repository } from './repository';
 import { ask, serviceOf, startChild, untilReady, type Service } from './services/process';
 
 export const RELEASES = ['3.10.3', '3.11.0'] as const;
@@ -21,6 +22,8 @@ export interface ZoneMtaOptions {
     caFile?: string;
     /** Says that the settings are wrong on purpose. Otherwise a closed gate fails the start, with its reasons. */
     closed?: boolean;
+    /** Says that smart-relay is left out. */
+    bare?: boolean;
 }
 
 export interface ZoneMta extends Service {
@@ -57,13 +60,15 @@ export async function startZoneMta(options: ZoneMtaOptions): Promise<ZoneMta> {
     });
     const api: ZoneMta['api'] = async (path, init) => {
         const response = await fetch(`http://${host}:${API_PORT}${path}`, { ...init, signal: AbortSignal.timeout(10_000) });
-        return { status: response.status, body: (await response.json()) as unknown };
+        return { status: response.status, body: (await response.json()) };
     };
     let gate: { gate?: string; faults?: string[] } = {};
     await untilReady(
         child,
         async () => {
-            gate = (await api('/plugin/smart-relay/status')).body as typeof gate;
+            if (!options.bare) {
+                gate = (await api('/plugin/smart-relay/status')).body as typeof gate;
+            }
             if (gate.gate === 'waiting') {
                 throw new Error('the gate is waiting');
             }
@@ -89,11 +94,6 @@ export function installation(release: Release): { folder: string; app: string; n
     // 3.11.0 needs Node 22, whose binary comes from npm
     const node = release === '3.10.3' ? process.execPath : join(folder, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node');
     return { folder, app, node };
-}
-
-/** The repository: upwards from here, in the sources as in the build. */
-export function repository(from: string = __dirname): string {
-    return existsSync(join(from, 'package-lock.json')) && existsSync(join(from, 'scripts')) ? from : repository(dirname(from));
 }
 
 /** What every instance has: its addresses, and a log that says what happens. */

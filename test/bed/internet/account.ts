@@ -37,7 +37,7 @@ export interface Tally {
     distinctAddresses: number;
     /** Attempts that the delivered messages took, over their number. */
     attemptsPerDelivered: number;
-    /** First refusal to delivery of the rerouted messages. */
+    /** First refusal to delivery of the rerouted messages; those whose first refusal is only estimated are left out. */
     rescueSeconds: Percentiles;
 }
 
@@ -113,7 +113,7 @@ function tally(stories: readonly Story[], farm: readonly LedgerEntry[], untied: 
         lost: by(undefined).length,
         distinctAddresses: new Set(farm.map(({ client }) => client)).size,
         attemptsPerDelivered: delivered.length > 0 ? attempts / delivered.length : 0,
-        rescueSeconds: percentiles(rerouted.map(({ delivery, firstRefusedAt }) => ((delivery?.at ?? 0) - (firstRefusedAt ?? 0)) / 1000))
+        rescueSeconds: percentiles(rerouted.filter(({ estimated }) => !estimated).map(({ delivery, firstRefusedAt }) => ((delivery?.at ?? 0) - (firstRefusedAt ?? 0)) / 1000))
     };
 }
 

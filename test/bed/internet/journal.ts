@@ -66,7 +66,7 @@ export class Journal<T> {
                     }
                 } catch (fault) {
                     // Thrown into the emitter it would end in the SMTP session that made the entry.
-                    settle(() => reject(fault as Error));
+                    settle(() => reject(fault instanceof Error ? fault : new Error(String(fault))));
                 }
             });
         });

@@ -52,6 +52,8 @@ export interface Story {
     firstRefusedAt: number | undefined;
     /** Refused first and then delivered, from another address or from the same. */
     way: 'first-attempt' | 'rerouted' | 'retried' | undefined;
+    /** `firstRefusedAt` is an estimate. */
+    estimated: boolean;
     atRelay: readonly LedgerEntry[];
     /** ZoneMTA's failure reports about its recipient. */
     failureReports: number;
@@ -107,7 +109,7 @@ export function tellStories(books: Books): readonly Story[] {
         if (message.refusedAtSubmission !== undefined || refusedIds.has(message.testId) || refusedRecipients.has(to)) {
             outcomes.push('refuse');
         }
-        return { message, outcomes, attempts, delivery, atRelay, failureReports, ...wayOf(attempts, delivery) };
+        return { message, outcomes, attempts, delivery, atRelay, failureReports, estimated: false, ...wayOf(attempts, delivery) };
     });
     assignUntied(stories, books.farm.filter(isUntied));
     return stories;
@@ -142,6 +144,7 @@ function assignUntied(stories: readonly Story[], untied: readonly LedgerEntry[])
         for (const story of slowestFirst.slice(0, refusals.length)) {
             story.firstRefusedAt = story.message.at;
             story.way = 'rerouted';
+            story.estimated = true;
         }
     }
 }

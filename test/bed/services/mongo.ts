@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
+import { repository } from '../repository';
 import { serviceOf, startChild, untilReady, type Service } from './process';
 
 export interface MongoOptions {
@@ -62,8 +62,7 @@ function argsFor(kind: string, host: string, port: number, home: string): string
 
 /** Written by scripts/lib/mongo.mjs. */
 function readChoice(): Choice {
-    const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-    const file = join(cache, 'zonemta-smart-relay', 'mongo.json');
+    const file = join(repository(), '.build', 'setup', 'mongo.json');
     if (!existsSync(file)) throw new Error(`no MongoDB was chosen yet (${file}): run node scripts/setup.mjs`);
     return JSON.parse(readFileSync(file, 'utf8')) as Choice;
 }

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { dirname } from 'node:path';
 
@@ -10,8 +10,8 @@ export interface Service {
     readonly port: number;
     readonly logFile: string;
     /** Ends it, forcibly when it does not end by itself, and waits until it is gone. */
-    stop(): Promise<void>;
-    kill(signal: NodeJS.Signals): void;
+    stop: () => Promise<void>;
+    kill: (signal: NodeJS.Signals) => void;
 }
 
 /** How a child ended. */
@@ -28,8 +28,8 @@ export interface Child {
     readonly logFile: string;
     /** Settles when the child has ended; never rejects. */
     readonly exited: Promise<Exit>;
-    stop(): Promise<void>;
-    kill(signal: NodeJS.Signals): void;
+    stop: () => Promise<void>;
+    kill: (signal: NodeJS.Signals) => void;
 }
 
 export interface ChildOptions {
@@ -90,6 +90,7 @@ export function startChild(options: ChildOptions): Child {
             const timer = setTimeout(kill, options.grace ?? 5_000, 'SIGKILL');
             await exited;
             clearTimeout(timer);
+            if (child.pid !== undefined) await groupGone(child.pid);
         }
     };
     running.add(handle);
@@ -172,6 +173,26 @@ function within<T>(promise: Promise<T>, ms: number): Promise<T> {
         timer = setTimeout(() => reject(new Error('no answer')), ms);
     });
     return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** A killed process may hold its port a moment longer, and somebody may want to listen there next. */
+async function groupGone(pid: number): Promise<void> {
+    const until = Date.now() + 2_000;
+    while (Date.now() < until && livingIn(pid)) await new Promise(resolve => setTimeout(resolve, 5));
+}
+
+/** Whether a group has a member that still runs; one that only waits for its parent to notice holds nothing. */
+function livingIn(group: number): boolean {
+    return readdirSync('/proc').some(entry => {
+        if (!/^\d+$/.test(entry)) return false;
+        try {
+            // pid (name) state parent group ...; the name may contain anything
+            const [state, , id] = readFileSync(`/proc/${entry}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+            return Number(id) === group && state !== 'Z' && state !== 'X';
+        } catch {
+            return false;
+        }
+    });
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {

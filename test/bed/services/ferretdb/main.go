@@ -9,7 +9,11 @@ import (
 	"flag"
 	"log"
 	"log/slog"
+	"net"
+	"os"
 	"os/signal"
+	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
@@ -23,8 +27,10 @@ func main() {
 	// At a lower level it prints every command that it does not know, `endSessions` of each client for one.
 	slog.SetLogLoggerLevel(slog.LevelError)
 
+	inner := filepath.Join(*dir, "ferretdb.sock")
+	_ = os.Remove(inner) // left behind by a killed one
 	server, err := ferretdb.New(&ferretdb.Config{
-		Listener:  ferretdb.ListenerConfig{TCP: *listen},
+		Listener:  ferretdb.ListenerConfig{Unix: inner},
 		Handler:   "sqlite",
 		SQLiteURL: "file:" + *dir + "/",
 	})
@@ -32,9 +38,31 @@ func main() {
 		log.Fatal(err)
 	}
 
+	outer, err := net.Listen("tcp", *listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	go accept(outer, inner)
+
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := server.Run(ctx); err != nil {
 		log.Fatal(err)
+	}
+}
+
+func accept(outer net.Listener, inner string) {
+	var turn sync.Mutex
+	for {
+		client, err := outer.Accept()
+		if err != nil {
+			log.Fatal(err)
+		}
+		backend, err := net.Dial("unix", inner)
+		if err != nil {
+			client.Close() // it is still starting; the client will ask again
+			continue
+		}
+		go relay(client, backend, &turn)
 	}
 }
