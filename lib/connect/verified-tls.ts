@@ -43,7 +43,7 @@ export async function connectVerified(target: Target): Promise<Socket> {
         const greeting = await dialogue.reply();
         if (!greeting.startsWith('220')) {
             dialogue.release(greeting);
-            return socket;
+            return unattended(socket);
         }
         const offers = await dialogue.ask(`EHLO ${target.helo}`);
         if (!/^250[- ]STARTTLS\s*$/im.test(offers)) {
@@ -83,9 +83,14 @@ function secured(options: ConnectionOptions, deadline: AbortSignal, target: Targ
         socket.once('secureConnect', () => {
             deadline.removeEventListener('abort', abort);
             socket.off('error', fail);
-            resolve(socket);
+            resolve(unattended(socket));
         });
     });
+}
+
+/** Until the SMTP client listens, a reset by the other side would be an uncaught exception, and the end of the whole sender process. */
+function unattended(socket: Socket): Socket {
+    return socket.on('error', () => undefined);
 }
 
 function named(target: Target, err: Error): Error {

@@ -95,11 +95,16 @@ export class RedisBudget implements BudgetStore {
 
     async countFirst(provider: string): Promise<void> {
         const key = this.key(counters(provider, '', this.now()).firsts[0] ?? '');
-        await this.redis
+        const results = await this.redis
             .multi()
             .incr(key)
             .expire(key, ((WINDOW_MINUTES + 1) * MINUTE) / 1000)
             .exec();
+        // a command that fails inside of a transaction does not reject it
+        const [failed] = (results ?? []).flatMap(([err]) => err ?? []);
+        if (failed) {
+            throw failed;
+        }
     }
 
     async take(provider: string, sender: string): Promise<Taken> {

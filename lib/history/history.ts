@@ -11,9 +11,7 @@ export const COLLECTION = 'smart-relay-history';
 export type HistoryEvent =
     | { kind: 'scan'; result: string; action: string; score: number; server: string; ms: number }
     | { kind: 'attempt'; attempt: Attempt; verdict: string; reason: string; zone: string; phase: 'pool' | 'relay'; next?: number }
-    | { kind: 'relayed'; zone: string; until: number }
-    | { kind: 'delivered'; attempt: Attempt; zone: string; phase: 'pool' | 'relay' }
-    | { kind: 'bounced'; reason: string };
+    | { kind: 'delivered'; attempt: Attempt; zone: string; phase: 'pool' | 'relay' };
 
 export interface HistoryRecord {
     /** ZoneMTA's message id. */
@@ -50,9 +48,14 @@ export class History {
     async maintain(noExpiry: (err: Error) => void): Promise<void> {
         try {
             await this.collection.createIndex({ id: 1, at: 1 }, { name: 'message' });
+        } catch (err) {
+            this.warn(err as Error);
+        }
+        try {
             await this.collection.createIndex({ expires: 1 }, { name: 'expiry', expireAfterSeconds: 0 });
         } catch (err) {
             noExpiry(err as Error);
+            await this.sweep();
             this.sweeper = setInterval(() => void this.sweep(), SWEEP_MS);
             this.sweeper.unref();
         }
@@ -67,7 +70,7 @@ export class History {
         await this.collection.deleteMany({ expires: { $lte: new Date(this.now()) } }).catch((err: Error) => this.warn(err));
     }
 
-    /** Writes an event. Never rejects: mail does not wait for its history; what could not be written is counted. */
+    /** Writes an event. Never rejects: mail goes on without its history; what could not be written is counted. */
     async write(record: Omit<HistoryRecord, 'at' | 'expires'>): Promise<void> {
         const at = this.now();
         try {

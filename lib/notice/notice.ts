@@ -15,6 +15,7 @@ export interface Trail {
 }
 
 const MAX_ANSWERS = 6;
+const NO_ANSWER = 'no answer';
 
 /**
  * The trail in words, for ZoneMTA's bounce. That bounce puts the text into a header field of the delivery report too
@@ -23,7 +24,7 @@ const MAX_ANSWERS = 6;
  * @param last the last answer, as ZoneMTA has it
  */
 export function noticeText(last: string, trail: Trail): string {
-    const lines = [oneLine(last, MAX_RESPONSE)];
+    const lines = [oneLine(last, MAX_RESPONSE) || NO_ANSWER];
     if (trail.own.length > 0) {
         const addresses = new Set(trail.own.map(attempt => attempt.address).filter(Boolean)).size;
         lines.push(
@@ -53,7 +54,7 @@ function answers(attempts: readonly Attempt[]): string[] {
 }
 
 function answer(attempt: Attempt): string {
-    return oneLine(attempt.response, MAX_RESPONSE) || 'no answer';
+    return oneLine(attempt.response, MAX_RESPONSE) || NO_ANSWER;
 }
 
 function span(attempts: readonly Attempt[]): string {

@@ -1,20 +1,21 @@
 /**
- * What a refusal means for a delivery: the one place where that is decided, with one caller (plugins/reputation.ts and,
- * for the relay's answers, plugins/relay.ts share it through lib/process). Pure: clock and random source are handed in.
+ * What a refusal means for a delivery: the one place where that is decided, with one caller (lib/process/refusal.ts).
+ * Pure: clock and random source are handed in.
  *
  * In the pool:
  *
  * | class          | verdict                                                        | relay                            |
  * |----------------|----------------------------------------------------------------|----------------------------------|
- * | ip-reputation  | reroute, up to `attempts`                                      | after the last attempt; at once when the reply speaks for the whole pool |
+ * | ip-reputation  | reroute, up to `attempts`                                      | after the last attempt; at once when the provider as a whole refuses (a 4xx: after relayAfter of ip-rate) |
  * | ip-rate        | one other address, then the schedule                           | after relayAfter                 |
- * | ip-rate about complaints, the domain, the sender, URLs | the schedule           | never                            |
+ * | ip-rate about complaints, the domain, the sender, URLs | core                   | never                            |
  * | ip-ptr         | reroute once                                                   | after that attempt               |
  * | greylist       | the same address, the schedule; another one after two tries    | never                            |
  * | network        | core                                                           | only with an explicit relayAfter |
  * | all others     | core                                                           | never                            |
  *
- * Over the budget, or with rerouting switched off, a refusal follows ZoneMTA's ordinary schedule, and the relay is the end of it.
+ * Over the budget, or with rerouting switched off, a refusal follows ZoneMTA's ordinary schedule, and the relay is the end
+ * of it. With the relay switched off what belongs there follows the schedule too, so that nothing bounces for a switch.
  *
  * At the relay: a refusal of the message is final at once; a fault of ours (account, address) or of the relay is waited
  * out, on the next relay zone where there is one, until `maxAge`; then the delivery ends.
@@ -58,6 +59,8 @@ export interface Situation {
     brake: RerouteBrake;
     /** Relay zones that may take this delivery, in order; empty when there is none, or it may not be relayed. */
     relays: readonly string[];
+    /** The operator has switched the relay off: nothing new is handed over. */
+    relayOff: boolean;
     /** Zone of this attempt. */
     zone: string;
     /** ZoneMTA's schedule in ms, and how much of it this delivery has used. */
@@ -106,16 +109,19 @@ function decideInPool(situation: Situation): Decision {
     switch (reply.class) {
         case 'ip-reputation':
         case 'ip-ptr':
+            if (reply.scope === 'provider' && situation.attempt.code < 500) {
+                return handedOverAfter(situation, 'ip-rate') ?? deferred(situation, 'the provider refuses for now') ?? ended(situation);
+            }
             return rerouted(situation) ?? braked(situation) ?? handedOver(situation, 'no address of ours is accepted') ?? ended(situation);
         case 'ip-rate':
             if (!isAboutUs(reply)) {
                 return core(situation, 'the limit is not about our address');
             }
-            return rerouted(situation) ?? handedOverAfter(situation) ?? deferred(situation, 'rate limit') ?? ended(situation);
+            return rerouted(situation) ?? handedOverAfter(situation, reply.class) ?? deferred(situation, 'rate limit') ?? ended(situation);
         case 'greylist':
             return deferred({ ...situation, state: pinned(situation) }, 'greylisted') ?? { verdict: { action: 'bounce', reason: 'greylisted to the end of the schedule' }, state };
         case 'network':
-            return handedOverAfter(situation) ?? core(situation, 'network');
+            return handedOverAfter(situation, reply.class) ?? core(situation, 'network');
         default:
             return core(situation, `another address would not help: ${reply.class}`);
     }
@@ -174,9 +180,10 @@ function braked(situation: Situation): Decision | undefined {
     return wanted && brake !== 'free' ? deferred(situation, brake === 'spent' ? 'over the reroute budget' : 'rerouting is switched off') : undefined;
 }
 
-function handedOverAfter(situation: Situation): Decision | undefined {
+/** To the relay when refusals of this class have gone on for the time that the settings give to `patienceOf`. */
+function handedOverAfter(situation: Situation, patienceOf: ReplyClass): Decision | undefined {
     const { settings, reply, state, attempt, now } = situation;
-    const patience = settings.relayAfter[reply.class];
+    const patience = settings.relayAfter[patienceOf];
     const since = [...state.attempts, attempt].find(earlier => earlier.class === reply.class)?.at ?? now;
     return patience !== undefined && now - since >= patience ? handedOver(situation, `${reply.class} for too long`) : undefined;
 }
@@ -185,6 +192,9 @@ function handedOver(situation: Situation, reason: string): Decision | undefined 
     const [zone] = situation.relays;
     if (zone === undefined) {
         return undefined;
+    }
+    if (situation.relayOff) {
+        return deferred(situation, 'the relay is switched off');
     }
     const { pin: _forgotten, ...rest } = situation.state;
     return {

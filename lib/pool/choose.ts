@@ -29,10 +29,9 @@ export function choose(choice: Choice): PoolAddress | undefined {
         return kept;
     }
     const usable = candidates(choice);
-    const untried = usable.filter(entry => !tried.includes(entry.address));
+    const untried = tried.length === 0 ? usable : usable.filter(entry => !tried.includes(entry.address));
     const field = untried.length > 0 ? untried : usable;
-    const family = drawFamily(field, choice);
-    return drawAddress(farthest(field.filter(entry => entry.family === family), pool, tried), random);
+    return drawAddress(farthest(drawFamily(field, choice), pool, tried), random);
 }
 
 /** Pool addresses that can reach the destination and are not in `tried`. */
@@ -46,18 +45,18 @@ export function chooseOther(choice: Choice, chosen: PoolAddress): PoolAddress | 
 }
 
 function candidates({ pool, reachable }: Pick<Choice, 'pool' | 'reachable'>): readonly PoolAddress[] {
-    const known = reachable.ipv4 || reachable.ipv6;
-    return known ? pool.filter(entry => reachable[entry.family]) : pool;
+    return reachable.ipv4 === reachable.ipv6 ? pool : pool.filter(entry => reachable[entry.family]);
 }
 
-function drawFamily(field: readonly PoolAddress[], { share, tried, random }: Choice): Family {
-    const has6 = field.some(entry => entry.family === 'ipv6');
-    const has4 = field.some(entry => entry.family === 'ipv4');
-    if (!has6 || !has4) {
-        return has6 ? 'ipv6' : 'ipv4';
+/** Those of the field that are of one family. */
+function drawFamily(field: readonly PoolAddress[], { share, tried, random }: Choice): readonly PoolAddress[] {
+    const [first] = field;
+    if (!field.some(entry => entry.family !== first?.family)) {
+        return field;
     }
     const refusedOverIPv6 = tried.some(address => address.includes(':'));
-    return !refusedOverIPv6 && random() < share ? 'ipv6' : 'ipv4';
+    const family: Family = !refusedOverIPv6 && random() < share ? 'ipv6' : 'ipv4';
+    return field.filter(entry => entry.family === family);
 }
 
 /** Of the field, those that share no wide range with a tried address; failing that no narrow one; failing that all. */
@@ -84,7 +83,12 @@ function drawAddress(field: readonly PoolAddress[], random: () => number): PoolA
     const ranges = new Map<string, PoolAddress[]>();
     for (const entry of field) {
         const narrow = entry.ranges[0] ?? '';
-        ranges.set(narrow, [...(ranges.get(narrow) ?? []), entry]);
+        const range = ranges.get(narrow);
+        if (range) {
+            range.push(entry);
+        } else {
+            ranges.set(narrow, [entry]);
+        }
     }
     const drawn = [...ranges.values()][Math.floor(random() * ranges.size)];
     return drawn && drawWeighted(drawn, random);

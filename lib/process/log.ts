@@ -17,6 +17,7 @@ export const LOG_CODES = {
     RELAY_ACCOUNT: 'ALARM: the relay refuses us rather than the message',
     SWITCH: 'a runtime switch was thrown',
     ADDRESS_UNBINDABLE: 'a pool address cannot be bound on this host and is left out',
+    POOL_EMPTY: 'ALARM: a zone has no usable address; ZoneMTA chooses from what is configured',
     REDIS_AWAY: 'Redis does not answer: budgets and switches are what this process knows',
     HISTORY_LOST: 'an event could not be written to the history',
     TTL_MISSING: 'the MongoDB server has no TTL index: old history is swept instead'
@@ -26,9 +27,10 @@ export type LogCode = keyof typeof LOG_CODES;
 export type LogFields = Record<string, string | number | undefined>;
 
 const WARN_EVERY = 30_000;
+const MAX_SUBJECTS = 1000;
 
 export class EventLog {
-    private readonly warned = new Map<LogCode, number>();
+    private readonly warned = new Map<string, number>();
 
     constructor(
         private readonly app: PluginApp,
@@ -41,12 +43,17 @@ export class EventLog {
         this.app.loggelf({ short_message: `[SMART_RELAY_${code}] ${LOG_CODES[code]}`, ...Object.fromEntries(entries) });
     }
 
-    /** An event that would come with every message while its cause lasts: once in half a minute. */
-    warn(code: LogCode, fields: LogFields): void {
-        const last = this.warned.get(code);
-        if (last === undefined || this.now() - last >= WARN_EVERY) {
-            this.warned.set(code, this.now());
-            this.event(code, fields);
+    /** An event that would come with every message while its cause lasts: once in half a minute for each subject. */
+    warn(code: LogCode, fields: LogFields, subject = ''): void {
+        const key = `${code} ${subject}`;
+        const last = this.warned.get(key);
+        if (last !== undefined && this.now() - last < WARN_EVERY) {
+            return;
         }
+        if (this.warned.size >= MAX_SUBJECTS) {
+            this.warned.clear();
+        }
+        this.warned.set(key, this.now());
+        this.event(code, fields);
     }
 }

@@ -15,7 +15,10 @@ import type { Flight, Services } from './services';
 
 type Connection = SenderConnection | false | undefined;
 
-/** Decides about a refused delivery of a pool or relay zone. Deliveries of other zones, and errors without an attempt, are ZoneMTA's. */
+/**
+ * Decides about a refused delivery of a pool or relay zone. Deliveries of other zones are ZoneMTA's, and so are errors
+ * that it replays without an attempt, but for the relay's: there the clock of `maxAge` runs all the same.
+ */
 export async function handleRefusal(services: Services, app: PluginApp, delivery: SenderDelivery, connection: Connection, err: SenderDeliveryError): Promise<void> {
     const flight = services.flights.get(delivery);
     const reply = flight && readReply(connection, err);
@@ -23,8 +26,12 @@ export async function handleRefusal(services: Services, app: PluginApp, delivery
         return;
     }
     const before = stateOf(delivery);
+    if (reply.replayed && before.phase === 'pool') {
+        return;
+    }
     const classified = services.classify(reply, flight.destination.provider);
-    const attempt = describe(services, delivery, connection, flight, classified, reply.code, reply.text);
+    const described = describe(services, delivery, connection, flight, classified, reply.code, reply.text);
+    const attempt: Attempt = reply.replayed ? { ...described, address: '', family: '' } : described;
     const decision = await decideWithBrakes(services, delivery, situationOf(services, delivery, flight, before, attempt, classified));
     const state = withAttempt(decision.state, attempt);
     await record(services, delivery, attempt, decision.verdict, before, classified);
@@ -56,7 +63,6 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
     const { provider, reachable } = flight.destination;
     const zone = zoneOf(delivery);
     const envelope = { from: delivery.from ?? '', recipient: delivery.recipient ?? '' };
-    const mayRelay = settings.relay && (state.phase === 'relay' || switches.isOn('relay', provider));
     const tried = [...state.attempts.map(earlier => earlier.address), attempt.address];
     return {
         state,
@@ -70,7 +76,8 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
         },
         untried: countUntried({ pool: services.pool(zone), reachable: zoneConfig(services.host, zone)?.ignoreIPv6 ? { ipv4: true, ipv6: false } : reachable, tried }),
         brake: switches.isOn('reroute', provider) ? 'free' : 'off',
-        relays: mayRelay && settings.relay ? relaysFor(settings.relay, envelope) : [],
+        relays: settings.relay ? relaysFor(settings.relay, envelope) : [],
+        relayOff: !switches.isOn('relay', provider),
         zone,
         schedule: services.schedule,
         deferred: deferredCount(delivery),
@@ -87,11 +94,14 @@ async function decideWithBrakes(services: Services, delivery: SenderDelivery, si
     }
     const { provider } = situation.attempt;
     const { sender } = messageFacts(delivery);
+    if (services.settings.shared.shadow) {
+        return decision;
+    }
     const taken = await services.budget.take(provider, sender);
     if (taken === 'taken') {
         return decision;
     }
-    services.log.warn('BUDGET_SPENT', { of: taken, provider, sender });
+    services.log.warn('BUDGET_SPENT', { of: taken, provider, sender }, taken === 'sender' ? sender : provider);
     return decide({ ...situation, brake: 'spent' });
 }
 
@@ -115,7 +125,7 @@ async function record(services: Services, delivery: SenderDelivery, attempt: Att
     const code: LogCode = `ATTEMPT_${verdict.action.toUpperCase() as Uppercase<Verdict['action']>}`;
     log.event(code, { ...ids(delivery), ...facts(attempt), scope: reply.scope, reason: verdict.reason, shadow: settings.shared.shadow ? 'yes' : undefined });
     if (before.phase === 'relay' && verdict.reason === 'our account at the relay') {
-        log.warn('RELAY_ACCOUNT', { zone: zoneOf(delivery), response: attempt.response });
+        log.warn('RELAY_ACCOUNT', { zone: zoneOf(delivery), response: attempt.response }, zoneOf(delivery));
     }
     const zone = zoneOf(delivery);
     const next = 'delay' in verdict ? { next: services.now() + verdict.delay } : {};

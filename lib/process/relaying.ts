@@ -13,7 +13,7 @@ const CONNECT_TIMEOUT = 30_000;
 export function prepareRelayed(services: Services, delivery: SenderDelivery): void {
     const { settings, host, flights, now } = services;
     const zone = zoneOf(delivery);
-    if (!settings.relay?.zones.includes(zone)) {
+    if (!settings.relay?.zones.includes(zone) || settings.shared.shadow) {
         return;
     }
     // the relay's name is not in the recipient's MTA-STS policy: under "enforce" the mail would bounce here
@@ -36,7 +36,7 @@ export function prepareRelayed(services: Services, delivery: SenderDelivery): vo
 export async function connectRelay(services: Services, delivery: SenderDelivery, options: SenderConnectOptions): Promise<void> {
     const { settings, host } = services;
     const zone = zoneOf(delivery);
-    if (!settings.relay?.zones.includes(zone) || settings.relay.tls !== 'verify') {
+    if (!settings.relay?.zones.includes(zone) || settings.relay.tls !== 'verify' || settings.shared.shadow) {
         return;
     }
     const target = zoneConfig(host, zone);
@@ -56,7 +56,10 @@ export async function connectRelay(services: Services, delivery: SenderDelivery,
 }
 
 /** Puts the whole trail into ZoneMTA's bounce, which is then the one letter that the sender gets. */
-export async function explainBounce({ history }: Services, bounce: BounceDelivery): Promise<void> {
+export async function explainBounce({ history, settings }: Services, bounce: BounceDelivery): Promise<void> {
+    if (settings.shared.shadow) {
+        return;
+    }
     const trail: Trail = { own: [], relay: [] };
     const records = await history.read(bounce.id, bounce.seq);
     const attempts = records.flatMap(({ event }) => (event.kind === 'attempt' ? [event] : []));

@@ -25,8 +25,11 @@ export async function routeDelivery(services: Services, delivery: SenderDelivery
     };
     const first = choose(choice);
     services.flights.set(delivery, { startedAt: now(), destination, address: first?.address ?? '' });
-    if (settings.reputation && state.attempts.length === 0) {
+    if (settings.reputation && state.attempts.length === 0 && !settings.shared.shadow) {
         await services.budget.countFirst(destination.provider);
+    }
+    if (!first) {
+        services.log.warn('POOL_EMPTY', { zone, provider: destination.provider }, zone);
     }
     if (!first || settings.shared.shadow) {
         return;

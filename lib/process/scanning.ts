@@ -9,7 +9,7 @@ import type { Services } from './services';
 /** Puts the sender on the message. The header that names it is for us alone, and never believed from others: it is removed. */
 export function identifySender({ settings: { shared } }: Services, envelope: MessageHeadersEnvelope): void {
     const header = shared.senderHeader ? headerValues(envelope.headers, shared.senderHeader) : [];
-    if (shared.senderHeader) {
+    if (shared.senderHeader && !shared.shadow) {
         envelope.headers.remove(shared.senderHeader);
     }
     setMessageFacts(envelope, senderOf(shared, { user: envelope.user || '', origin: envelope.origin || '', header, from: envelope.from ?? '' }));
@@ -57,7 +57,10 @@ async function decideMessage(services: Services, app: PluginApp, collector: Coll
         if (!accept) {
             return refuse('unscanned', '451 4.7.1 The message cannot be scanned now, try again later');
         }
-        return changeHeaders(envelope.headers, { add: [{ name: 'X-Smart-Relay-Scan', value: 'unavailable' }], remove: [] });
+        if (!shadow) {
+            changeHeaders(envelope.headers, { add: [{ name: 'X-Smart-Relay-Scan', value: 'unavailable' }], remove: [] });
+        }
+        return;
     }
     await carryOut(services, envelope, result, refuse);
 }

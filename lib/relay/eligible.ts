@@ -1,4 +1,5 @@
 /** Which deliveries the external provider may ever see. Pure. */
+import { domainToASCII } from 'node:url';
 
 export interface RelayRules {
     /** Relay zones, in order. */
@@ -14,8 +15,14 @@ export function relaysFor(rules: RelayRules, envelope: { from: string; recipient
     if (envelope.from === '' && !rules.nullSender) {
         return [];
     }
-    const domains = [envelope.from, envelope.recipient].map(address => address.slice(address.lastIndexOf('@') + 1).toLowerCase());
+    const domains = [envelope.from, envelope.recipient].map(domainOf);
     return rules.exclude.some(pattern => domains.some(domain => covers(pattern.toLowerCase(), domain))) ? [] : rules.zones;
+}
+
+/** In ASCII, as the settings have it: smtp-server hands international domains over in Unicode. */
+function domainOf(address: string): string {
+    const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+    return domainToASCII(domain) || domain;
 }
 
 function covers(pattern: string, domain: string): boolean {

@@ -72,7 +72,8 @@ async function ask(server: string, settings: ScanSettings, facts: ScanFacts, bod
         signal: AbortSignal.timeout(timeout)
     });
     if (response.statusCode !== 200) {
-        response.body.destroy();
+        // destroyed unread it emits an AbortError, which would end the process if nobody listened
+        response.body.on('error', () => undefined).destroy();
         throw new Error(`HTTP ${response.statusCode}`);
     }
     const chunks: Buffer[] = [];

@@ -103,14 +103,14 @@ function mxRecords({ first, hosts, mx }: Route): NonNullable<SenderDelivery['mx'
 }
 
 /**
- * What the other side said. Undefined when there was no attempt at all: ZoneMTA repeats an earlier connection error of the
- * zone and domain from its cache for two minutes, and such an error has no `netConnected`.
+ * What the other side said. ZoneMTA repeats a connection error of the zone and domain from its cache for two minutes;
+ * such an error has no `netConnected`.
  */
-export function readReply(connection: SenderConnection | false | undefined, err: SenderDeliveryError): Reply | undefined {
+export function readReply(connection: SenderConnection | false | undefined, err: SenderDeliveryError): Reply {
     const text = (err.response || err.message || '').toString();
     const code = Number(err.responseCode) || Number(/^\s*(\d{3})[\s-]/.exec(text)?.[1]) || 0;
     if (code === 0 && !connection && err.netConnected === undefined) {
-        return undefined;
+        return { code, text, stage: 'none', replayed: true };
     }
     return { code, text, stage: stageOf(err, code, connection) };
 }
@@ -144,7 +144,8 @@ export interface Course {
  * address for the domain, and reject outright once all are disabled or the sender is empty.
  */
 export function setCourse(delivery: SenderDelivery, err: SenderDeliveryError, course: Course): void {
-    delivery.updates = { [STATE]: course.state };
+    const others = delivery.updates ?? {};
+    delivery.updates = { ...others, [STATE]: course.state };
     if (course.bounce) {
         err.category = 'policy';
         err['action'] = 'reject';
@@ -159,7 +160,7 @@ export function setCourse(delivery: SenderDelivery, err: SenderDeliveryError, co
     err['action'] = 'defer';
     delivery['deferTimes'] = new Array<number>(count + 1).fill(course.delay);
     // any instance of this queue may take it next
-    const updates: Record<string, unknown> = { [STATE]: course.state, assigned: 'no' };
+    const updates: Record<string, unknown> = { ...delivery.updates, assigned: 'no' };
     if (course.zone !== undefined) {
         updates['sendingZone'] = course.zone;
     }
