@@ -194,14 +194,15 @@ function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: C
 }
 
 function pluginsOf({ plugins = {} }: WorldOptions, rspamds: readonly string[]): HostTables {
-    const ours = {
+    const ours: Record<string, Record<string, unknown>> = {
         index: { enabled: ['main', 'receiver', 'sender'], zones: ['default'] },
         rspamd: { enabled: ['receiver', 'main'], servers: rspamds },
         'random-ip': { enabled: ['sender'] },
         reputation: { enabled: ['sender'], rerouteBudget: { floor: 1000, perSender: 1000 } },
         relay: { enabled: ['sender', 'main'], zones: ['relay'], maxAge: '1m' }
     };
-    const tables = Object.entries(ours).flatMap(([name, options], index) => {
+    const strangers = Object.keys(plugins).filter(name => !(name in ours));
+    const tables = [...Object.entries(ours), ...strangers.map(name => [name, {}] as const)].flatMap(([name, options], index) => {
         const own = plugins[name];
         const key = `modules/zonemta-smart-relay${name === 'index' ? '' : `/${name}`}`;
         return own === false ? [] : [[key, { ordering: index + 1, ...options, ...own }]];

@@ -66,11 +66,10 @@ export async function startZoneMta(options: ZoneMtaOptions): Promise<ZoneMta> {
     await untilReady(
         child,
         async () => {
-            if (!options.bare) {
-                gate = (await api('/plugin/smart-relay/status')).body as typeof gate;
-            }
-            if (gate.gate === 'waiting') {
-                throw new Error('the gate is waiting');
+            const { status, body } = await api(options.bare ? '/zones' : '/plugin/smart-relay/status');
+            gate = body as typeof gate;
+            if (status !== 200 || gate.gate === 'waiting') {
+                throw new Error(`the plugins are not loaded yet (${status})`);
             }
             // says nothing itself: ZoneMTA turns away who talks before the greeting
             await ask(host, SMTP_PORT, '', reply => reply.startsWith('220'));

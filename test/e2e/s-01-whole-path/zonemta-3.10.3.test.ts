@@ -1,0 +1,3 @@
+import { tellWholePath } from './story';
+
+tellWholePath('3.10.3');
