@@ -178,7 +178,8 @@ interface ConfigParts {
 function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: ConfigParts): HostTables {
     return {
         nameservers: [nameserver],
-        dbs: { mongo, sender: new URL(mongo).pathname.slice(1), redis: { host, port: 6379, db: 3 } },
+        // without maxRetriesPerRequest each delivery waits some 20 s for ZoneMTA's MTA-STS cache while Redis is away
+        dbs: { mongo, sender: new URL(mongo).pathname.slice(1), redis: { host, port: 6379, db: 3, maxRetriesPerRequest: 1 } },
         dns: { caching: false, blockLocalAddresses: false },
         // a retry after seconds, where ZoneMTA itself would wait 5 minutes (ms)
         queue: { deferTimes: [4000, 4000, 6000, 6000, 8000, 8000] },

@@ -1,5 +1,5 @@
 /** An unmodified ZoneMTA of one of the two releases, with this package installed, as an operator would run it. */
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { repository } from './repository';
@@ -38,7 +38,7 @@ export const API_PORT = 12080;
 const QUEUE_PORT = 8081;
 const READY_MS = 60_000;
 
-/** Starts ZoneMTA and waits until it takes mail and smart-relay's main process knows whether its gate is open. */
+/** Starts ZoneMTA and waits until it takes mail, and until smart-relay's gate is open in all senders, or closed. */
 export async function startZoneMta(options: ZoneMtaOptions): Promise<ZoneMta> {
     const { release, host, config } = options;
     const dir = join(options.dir, options.name ?? 'zonemta');
@@ -49,13 +49,15 @@ export async function startZoneMta(options: ZoneMtaOptions): Promise<ZoneMta> {
     link(join(install.app, 'plugins', 'core'), join(dir, 'plugins', 'core'));
     const configFile = join(dir, 'zone-mta.toml');
     writeFileSync(configFile, stringify({ ...base(host), ...config }));
+    const logFile = join(dir, 'zone-mta.log');
+    const logged = existsSync(logFile) ? statSync(logFile).size : 0;
     const child = startChild({
         name: `zonemta-${release}`,
         command: install.node,
         args: [join(install.app, 'app.js'), `--config=${configFile}`],
         cwd: dir,
         env: { ...cleanEnvironment(), ...(options.caFile ? { NODE_EXTRA_CA_CERTS: options.caFile } : {}) },
-        logFile: join(dir, 'zone-mta.log'),
+        logFile,
         grace: 12_000
     });
     const api: ZoneMta['api'] = async (path, init) => {
@@ -70,6 +72,9 @@ export async function startZoneMta(options: ZoneMtaOptions): Promise<ZoneMta> {
             gate = body as typeof gate;
             if (status !== 200 || gate.gate === 'waiting') {
                 throw new Error(`the plugins are not loaded yet (${status})`);
+            }
+            if (gate.gate === 'open' && readySenders(logFile, logged) < Object.keys(config['zones'] ?? {}).length) {
+                throw new Error('not all senders are ready');
             }
             // says nothing itself: ZoneMTA turns away who talks before the greeting
             await ask(host, SMTP_PORT, '', reply => reply.startsWith('220'));
@@ -93,6 +98,12 @@ export function installation(release: Release): { folder: string; app: string; n
     // 3.11.0 needs Node 22, whose binary comes from npm
     const node = release === '3.10.3' ? process.execPath : join(folder, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node');
     return { folder, app, node };
+}
+
+/** Senders that have said so since the log had this size. A sender that loses Redis while it starts exits, and starts again. */
+function readySenders(logFile: string, since: number): number {
+    const lines = readFileSync(logFile).subarray(since).toString('latin1').split('\n');
+    return lines.filter(line => line.includes('SMART_RELAY_READY') && line.includes('"_smart_relay_context":"sender"')).length;
 }
 
 /** What every instance has: its addresses, and a log that says what happens. */
