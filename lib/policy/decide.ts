@@ -20,7 +20,7 @@
  * At the relay: a refusal of the message is final at once; a fault of ours (account, address) or of the relay is waited
  * out, on the next relay zone where there is one, until `maxAge`; then the delivery ends.
  */
-import type { Attempt, Classification, DeliveryState, Pin, ReplyClass } from '../delivery/types';
+import type { Attempt, Classification, DeliveryState, Pin, ReplyClass, Stage } from '../delivery/types';
 
 export type Verdict =
     /** ZoneMTA decides as if we were not there. */
@@ -53,6 +53,8 @@ export interface Situation {
     state: DeliveryState;
     attempt: Attempt;
     reply: Classification;
+    /** Where in the conversation it was refused. */
+    stage: Stage;
     settings: PolicySettings;
     /** Pool addresses that could reach the destination and that this delivery has not tried, this attempt counted as tried. */
     untried: number;
@@ -83,6 +85,8 @@ export const RELAYABLE: ReadonlySet<ReplyClass> = new Set<ReplyClass>(['ip-reput
 const GREYLIST_TRIES = 2;
 
 const RELAY_SWITCH_DELAY = 1000;
+/** Between attempts at the relay when ZoneMTA is configured without a schedule. */
+const NO_SCHEDULE_DELAY = 60_000;
 const JITTER = 0.2;
 
 /** How many reroutes the class allows in all. */
@@ -128,11 +132,11 @@ function decideInPool(situation: Situation): Decision {
 }
 
 function decideAtRelay(situation: Situation): Decision {
-    const { reply, attempt, state, now } = situation;
+    const { attempt, state, now } = situation;
     if (now >= (state.until ?? 0)) {
         return { verdict: { action: 'bounce', reason: 'the time at the relay is over' }, state };
     }
-    const ours = isFaultOfOurs(reply, attempt);
+    const ours = isFaultOfOurs(situation);
     if (attempt.code >= 500 && !ours) {
         return { verdict: { action: 'bounce', reason: 'refused by the relay' }, state };
     }
@@ -143,7 +147,7 @@ function decideAtRelay(situation: Situation): Decision {
         return { verdict: { action: 'relay', zone: next, delay: RELAY_SWITCH_DELAY, fresh: false, reason }, state };
     }
     // the last one (or the only one): wait, and begin with the first again
-    const delay = Math.min(scheduled(situation) ?? situation.schedule.at(-1) ?? RELAY_SWITCH_DELAY, (state.until ?? now) - now);
+    const delay = Math.min(scheduled(situation) ?? situation.schedule.at(-1) ?? NO_SCHEDULE_DELAY, (state.until ?? now) - now);
     const first = elsewhere ? situation.relays[0] : undefined;
     return {
         verdict: first !== undefined && first !== situation.zone ? { action: 'relay', zone: first, delay, fresh: false, reason } : { action: 'defer', delay, reason },
@@ -157,9 +161,10 @@ function isAboutUs(reply: Classification): boolean {
 }
 
 /** The relay refuses us rather than the message: a matter between the operator and the provider, never the customer's bounce. */
-function isFaultOfOurs(reply: Classification, attempt: Attempt): boolean {
-    const login = [530, 534, 535, 538].includes(attempt.code);
-    return login || ['relay-denied', 'sender', 'ip-reputation', 'ip-rate', 'ip-ptr'].includes(reply.class);
+function isFaultOfOurs({ stage, reply, attempt }: Situation): boolean {
+    // before MAIL FROM the relay has not heard of any message
+    const beforeMail = attempt.code > 0 && ['greeting', 'ehlo', 'tls', 'auth'].includes(stage);
+    return beforeMail || ['relay-denied', 'sender', 'ip-reputation', 'ip-rate', 'ip-ptr'].includes(reply.class);
 }
 
 function rerouted(situation: Situation): Decision | undefined {

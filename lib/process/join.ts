@@ -98,7 +98,7 @@ function registerGate(app: PluginApp, gate: Gate<Services>): void {
         case 'sender':
             // a hook that never settles holds one delivery for each of the sender's connections and loses none
             return addHook(app, 'sender:fetch', async delivery => {
-                if (gate.state !== 'closed' || holds(app, delivery.sendingZone ?? '')) {
+                if (holds(app, delivery.sendingZone ?? '')) {
                     await gate.whenOpen();
                 }
             });
@@ -119,7 +119,7 @@ function registerGated<Name extends ZoneMtaHookName>(
     });
 }
 
-/** Does a closed gate hold mail of this zone? The zones that the settings name; all when the settings cannot be read. */
+/** Does the gate hold mail of this zone? The zones that the settings name; all when the settings cannot be read. */
 function holds(app: PluginApp, zone: string): boolean {
     const named = Object.entries(app.manager.options.plugins ?? {})
         .filter(([key]) => pluginFile(key) !== undefined)

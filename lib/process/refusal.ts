@@ -2,7 +2,7 @@
 import { isIPv6 } from 'node:net';
 import type { SenderConnection, SenderDelivery, SenderDeliveryError } from '@zone-eu/types';
 import { oneLine, withAttempt } from '../delivery/state';
-import { MAX_RESPONSE, type Attempt, type Classification, type DeliveryState } from '../delivery/types';
+import { MAX_RESPONSE, type Attempt, type Classification, type DeliveryState, type Stage } from '../delivery/types';
 import { decide, type Decision, type Situation, type Verdict } from '../policy/decide';
 import { countUntried } from '../pool/choose';
 import { relaysFor } from '../relay/eligible';
@@ -32,7 +32,7 @@ export async function handleRefusal(services: Services, app: PluginApp, delivery
     const classified = services.classify(reply, flight.destination.provider);
     const described = describe(services, delivery, connection, flight, classified, reply.code, reply.text);
     const attempt: Attempt = reply.replayed ? { ...described, address: '', family: '' } : described;
-    const decision = await decideWithBrakes(services, delivery, situationOf(services, delivery, flight, before, attempt, classified));
+    const decision = await decideWithBrakes(services, delivery, situationOf(services, delivery, flight, before, attempt, classified, reply.stage));
     const state = withAttempt(decision.state, attempt);
     await record(services, delivery, attempt, decision.verdict, before, classified);
     if (services.settings.shared.shadow) {
@@ -58,7 +58,7 @@ export async function handleDelivered(services: Services, delivery: SenderDelive
     await services.history.write({ ...keys(delivery), event: { kind: 'delivered', attempt, zone: zoneOf(delivery), phase: state.phase } });
 }
 
-function situationOf(services: Services, delivery: SenderDelivery, flight: Flight, state: DeliveryState, attempt: Attempt, reply: Classification): Situation {
+function situationOf(services: Services, delivery: SenderDelivery, flight: Flight, state: DeliveryState, attempt: Attempt, reply: Classification, stage: Stage): Situation {
     const { settings, switches } = services;
     const { provider, reachable } = flight.destination;
     const zone = zoneOf(delivery);
@@ -68,6 +68,7 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
         state,
         attempt,
         reply,
+        stage,
         settings: {
             attempts: settings.reputation?.attempts ?? 0,
             delays: settings.reputation?.delays ?? [],

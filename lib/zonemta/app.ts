@@ -78,7 +78,7 @@ export function addHook<Name extends ZoneMtaHookName>(app: PluginApp, name: Name
             if (isIntended(err)) {
                 throw err;
             }
-            app.logger.error('SmartRelay', '%s: a fault in our hook, ZoneMTA goes on without it: id=%s %s', name, idOf(own[0]), (err as Error).stack);
+            app.logger.error('SmartRelay', '%s: a fault in our hook, ZoneMTA goes on without it: id=%s %s', name, idOf(own[0]), err instanceof Error ? err.stack : String(err));
         }
     });
 }

@@ -122,6 +122,10 @@ function stageOf(err: SenderDeliveryError, code: number, connection: SenderConne
     if (err.code === 'EAUTH' || [530, 534, 535, 538].includes(code)) {
         return 'auth';
     }
+    if (err.code === 'EMESSAGE') {
+        // nodemailer names the command DATA for the final dot as well
+        return 'end-of-data';
+    }
     const command = typeof err['command'] === 'string' ? err['command'].toUpperCase() : '';
     const known: Record<string, Stage> = { CONN: 'greeting', EHLO: 'ehlo', HELO: 'ehlo', STARTTLS: 'tls', 'MAIL FROM': 'mail', 'RCPT TO': 'rcpt', DATA: 'data' };
     return known[command] ?? (connection ? 'end-of-data' : 'greeting');
@@ -165,7 +169,7 @@ export function setCourse(delivery: SenderDelivery, err: SenderDeliveryError, co
         updates['sendingZone'] = course.zone;
     }
     if (course.countChange !== undefined) {
-        updates['$inc'] = { '_deferred.count': 1 + course.countChange };
+        updates['$inc'] = { ...(others as { $inc?: object }).$inc, '_deferred.count': 1 + course.countChange };
     }
     delivery.updates = updates;
 }

@@ -64,7 +64,12 @@ export class Collector {
         if (!body?.complete) {
             return undefined;
         }
-        return body.size > this.maxSize() ? 'oversize' : Buffer.concat(body.chunks);
+        if (body.size > this.maxSize()) {
+            return 'oversize';
+        }
+        // the limit may have been a lower one when the body passed: it is 0 until the settings are known
+        const whole = Buffer.concat(body.chunks);
+        return whole.length === body.size ? whole : undefined;
     }
 }
 
@@ -79,10 +84,19 @@ export function changeHeaders(headers: Headers, changes: { add: readonly { name:
         }
         const count = headers.getList().length;
         const at = order === undefined ? 0 : order < 0 ? Math.max(0, count + 1 + order) : order;
-        // addFormatted keeps the folding, which a DKIM signature may cover; a line end that does not fold would be a header of its own
-        const folded = value.replace(/\r?\n(?=[ \t])/g, '\r\n').replace(/\r?\n(?![ \t])/g, ' ');
-        headers.addFormatted(name, Buffer.from(`${name}: ${folded}`), at);
+        headers.addFormatted(name, Buffer.from(`${name}: ${folded(value)}`), at);
     }
+}
+
+/**
+ * A value for addFormatted, which keeps the folding (a DKIM signature may cover it) and whatever else it is given: a line end
+ * that does not fold would be a header of its own, or the end of the head; with mailsplit of 3.10.3 a bare CR too.
+ */
+function folded(value: string): string {
+    return value.trimEnd().replace(/[\r\n][\r\n \t]*/g, run => {
+        const [indent] = /[ \t]*$/.exec(run) ?? [];
+        return indent ? `\r\n${indent}` : ' ';
+    });
 }
 
 /** Values of a header, the topmost first. */

@@ -197,7 +197,8 @@ describe('account', () => {
                 accepted(later, { at: 60 * SECOND, client: '127.20.16.4' })
             ]
         });
-        expect(summary).toMatchObject({ firstAttempt: 2, rerouted: 1, rescueSeconds: { p50: 6, p99: 6 } });
+        // an estimate is no measurement: it does not count for the rescue
+        expect(summary).toMatchObject({ firstAttempt: 2, rerouted: 1, rescueSeconds: { p50: null, p99: null } });
         expect(summary.attemptsPerDelivered).toBeCloseTo(4 / 3);
     });
 

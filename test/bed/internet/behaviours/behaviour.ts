@@ -33,11 +33,11 @@ export interface Behaviour {
     readonly listens?: 'smtp' | 'silent' | 'closed';
     /** A silent one drops the connection after this time; by default it leaves that to the client. */
     readonly hangUpMs?: number;
-    greeting?(visit: Visit): Refusal | undefined;
-    mail?(visit: Visit): Refusal | undefined;
-    rcpt?(visit: Visit): Refusal | undefined;
+    greeting?: (visit: Visit) => Refusal | undefined;
+    mail?: (visit: Visit) => Refusal | undefined;
+    rcpt?: (visit: Visit) => Refusal | undefined;
     /** Asked at the end of data. */
-    data?(visit: Visit): Refusal | undefined;
+    data?: (visit: Visit) => Refusal | undefined;
 }
 
 /** The behaviour that refuses at one stage only. */

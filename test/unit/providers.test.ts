@@ -1,0 +1,171 @@
+/** Which provider a recipient's domain belongs to, and by which addresses it can be reached. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Destinations, type Resolver } from '../../lib/providers/lookup';
+import { loadProviders, providerKey, type Provider } from '../../lib/providers/patterns';
+
+const SHIPPED = loadProviders([join(__dirname, '../../config/providers.toml')]);
+
+describe('the provider key', () => {
+    it.each([
+        ['Gmail', 'gmail.com', 'gmail-smtp-in.l.google.com', 'google'],
+        ['Outlook.com', 'hotmail.com', 'hotmail-com.olc.protection.outlook.com', 'microsoft-olc'],
+        ['Microsoft 365', 'contoso.example', 'contoso-example.mail.protection.outlook.com', 'microsoft-365'],
+        ['an unlisted host: its registrable domain', 'example.org', 'mx1.mail.hoster.co.uk', 'hoster.co.uk'],
+        ['an unlisted host below a private suffix', 'example.org', 'mx.customer.github.io', 'customer.github.io'],
+        ['a host that is no public name', 'example.org', 'localhost', 'example.org']
+    ])('%s', (_name, domain, exchange, key) => {
+        expect(providerKey(domain, [exchange], SHIPPED)).toBe(key);
+    });
+
+    it('at a gateway with many customers is one of the customer', () => {
+        const gateway: Provider = { key: 'gateway', tenants: true, suffixes: ['.gateway.example'], hosts: [] };
+        expect(providerKey('customer.example', ['mx1.gateway.example'], [gateway])).toBe('gateway:customer.example');
+    });
+
+    it('is that of the best MX', () => {
+        expect(providerKey('example.org', ['aspmx.l.google.com', 'mx.backup.example'], SHIPPED)).toBe('google');
+    });
+
+    it('without an MX is the domain', () => {
+        expect(providerKey('example.org', [], SHIPPED)).toBe('example.org');
+    });
+
+    it('is not taken by a name that only looks like the pattern', () => {
+        expect(providerKey('example.org', ['mx.notgoogle.com'], SHIPPED)).toBe('notgoogle.com');
+        expect(providerKey('example.org', ['google.com.evil.example'], SHIPPED)).not.toBe('google');
+    });
+});
+
+describe('the provider table', () => {
+    let folder: string;
+
+    beforeAll(() => {
+        folder = mkdtempSync(join(tmpdir(), 'providers-'));
+    });
+
+    afterAll(() => {
+        rmSync(folder, { recursive: true });
+    });
+
+    function file(name: string, text: string): string {
+        writeFileSync(join(folder, name), text);
+        return join(folder, name);
+    }
+
+    it("of the operator comes before the package's", () => {
+        const own = file('own.toml', '[[provider]]\nkey = "ours"\nmx = ["aspmx.l.google.com"]\n');
+        const shipped = file('shipped.toml', '[[provider]]\nkey = "google"\nmx = ["*.google.com"]\n');
+        expect(providerKey('a.example', ['aspmx.l.google.com'], loadProviders([own, shipped]))).toBe('ours');
+        expect(providerKey('a.example', ['alt1.aspmx.l.google.com'], loadProviders([own, shipped]))).toBe('google');
+    });
+
+    it.each([
+        ['a key with capitals', '[[provider]]\nkey = "Ours"\nmx = ["a.example"]\n', 'a key has lower-case letters'],
+        ['no pattern at all', '[[provider]]\nkey = "ours"\nmx = []\n', 'provider.0.mx'],
+        ['a pattern with a star inside', '[[provider]]\nkey = "ours"\nmx = ["a.*.example"]\n', 'a pattern is a host name'],
+        ['an unknown option', '[[provider]]\nkey = "ours"\nmx = ["a.example"]\npace = 3\n', 'provider.0.pace'],
+        ['a file that is no TOML', '[[provider', 'broken']
+    ])('with %s names the file and the place', (name, text, message) => {
+        const path = file('broken.toml', text);
+        expect(() => loadProviders([path]), name).toThrow(path);
+        expect(() => loadProviders([path]), name).toThrow(message);
+    });
+});
+
+const ABSENT = Object.assign(new Error('no such record'), { code: 'ENODATA' });
+const AWAY = Object.assign(new Error('no answer'), { code: 'ETIMEOUT' });
+
+/** A resolver that knows some names; `away`: it answers nothing. */
+class Names implements Resolver {
+    asked: string[] = [];
+    away = false;
+
+    constructor(private readonly records: Record<string, { MX?: [number, string][]; A?: string[]; AAAA?: string[] }>) {}
+
+    mx = (domain: string) => this.find(domain, 'MX').then(found => found.map(([priority, exchange]) => ({ priority, exchange })));
+    a = (host: string) => this.find(host, 'A');
+    aaaa = (host: string) => this.find(host, 'AAAA');
+
+    private async find<Type extends 'MX' | 'A' | 'AAAA'>(name: string, type: Type) {
+        this.asked.push(`${type} ${name}`);
+        if (this.away) {
+            throw AWAY;
+        }
+        const found = this.records[name]?.[type];
+        if (!found) {
+            throw ABSENT;
+        }
+        return found as NonNullable<typeof found>;
+    }
+}
+
+function world(records: ConstructorParameters<typeof Names>[0]) {
+    const names = new Names(records);
+    const clock = { now: 0 };
+    return { names, clock, destinations: new Destinations(names, SHIPPED, () => clock.now) };
+}
+
+describe('a destination', () => {
+    it('has its MX hosts in the order of preference, with their addresses', async () => {
+        const { destinations } = world({
+            'example.org': { MX: [[20, 'MX2.Hoster.Example.'], [10, 'mx1.hoster.example']] },
+            'mx1.hoster.example': { A: ['192.0.2.1'] },
+            'mx2.hoster.example': { A: ['192.0.2.2'], AAAA: ['2001:db8::2'] }
+        });
+        expect(await destinations.lookup('example.org')).toEqual({
+            provider: 'hoster.example',
+            hosts: [
+                { exchange: 'mx1.hoster.example', priority: 10, A: ['192.0.2.1'], AAAA: [] },
+                { exchange: 'mx2.hoster.example', priority: 20, A: ['192.0.2.2'], AAAA: ['2001:db8::2'] }
+            ],
+            reachable: { ipv4: true, ipv6: true }
+        });
+    });
+
+    it("without an MX is the domain's own address", async () => {
+        const { destinations } = world({ 'example.org': { AAAA: ['2001:db8::1'] } });
+        expect(await destinations.lookup('example.org')).toMatchObject({ provider: 'example.org', hosts: [{ exchange: 'example.org' }], reachable: { ipv4: false, ipv6: true } });
+    });
+
+    it("with a null MX has no address: that is ZoneMTA's to report", async () => {
+        const { destinations, names } = world({ 'example.org': { MX: [[0, '']], A: ['192.0.2.1'] } });
+        expect(await destinations.lookup('example.org')).toMatchObject({ provider: 'example.org', reachable: { ipv4: false, ipv6: false } });
+        expect(names.asked).toEqual(['MX example.org']);
+    });
+
+    it('of an international domain is looked up in ASCII', async () => {
+        const { destinations, names } = world({ 'xn--bcher-kva.example': { A: ['192.0.2.1'] } });
+        expect(await destinations.lookup(' Bücher.EXAMPLE. ')).toMatchObject({ provider: 'xn--bcher-kva.example', reachable: { ipv4: true } });
+        expect(names.asked).toContain('MX xn--bcher-kva.example');
+    });
+
+    it('is looked up once in five minutes', async () => {
+        const { destinations, names, clock } = world({ 'example.org': { A: ['192.0.2.1'] } });
+        await Promise.all([destinations.lookup('example.org'), destinations.lookup('EXAMPLE.org')]);
+        clock.now += 299_999;
+        await destinations.lookup('example.org');
+        expect(names.asked.filter(query => query === 'MX example.org')).toHaveLength(1);
+        clock.now += 1;
+        await destinations.lookup('example.org');
+        expect(names.asked.filter(query => query === 'MX example.org')).toHaveLength(2);
+    });
+
+    it('while DNS is away is known by its domain alone, and is asked for again soon', async () => {
+        const { destinations, names, clock } = world({ 'example.org': { MX: [[10, 'aspmx.l.google.com']] }, 'aspmx.l.google.com': { A: ['192.0.2.1'] } });
+        names.away = true;
+        expect(await destinations.lookup('example.org')).toEqual({ provider: 'example.org', hosts: [], reachable: { ipv4: false, ipv6: false } });
+        names.away = false;
+        clock.now += 9999;
+        expect(await destinations.lookup('example.org')).toMatchObject({ provider: 'example.org' });
+        clock.now += 1;
+        expect(await destinations.lookup('example.org')).toMatchObject({ provider: 'google' });
+    });
+
+    it('of a domain with a hundred MX records is bounded', async () => {
+        const { destinations } = world({ 'example.org': { MX: Array.from({ length: 100 }, (_, n) => [n, `mx${n}.hoster.example`]) } });
+        expect((await destinations.lookup('example.org')).hosts).toHaveLength(20);
+    });
+});
