@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { fault, foundText, type Fault } from './faults';
-import { poolProblem, zonesByName, type HostZone, type HostZones } from './host';
+import type { HostZone } from '../zonemta/host';
+import { poolProblem, zonesByName, type HostZones } from './host';
 import { nearest } from './nearest';
 import { PLUGINS, type PluginName, type PluginTable } from './plugins';
 import { isTable } from './tables';

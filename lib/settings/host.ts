@@ -1,24 +1,12 @@
 import { isIP } from 'node:net';
+import type { HostZone } from '../zonemta/host';
 import { isTable } from './tables';
 
 /** What the checks need to know of ZoneMTA's own configuration: `config.zones` and `config.pools` as they are. */
 export interface HostZones {
-    zones: Record<
-        string,
-        {
-            host?: string;
-            auth?: unknown;
-            pool?: unknown;
-            disabled?: boolean;
-            secure?: boolean;
-            ignoreIPv6?: boolean;
-            port?: number;
-        }
-    >;
+    zones: Record<string, HostZone>;
     pools: Record<string, (string | { address: string; name?: string })[]>;
 }
-
-export type HostZone = HostZones['zones'][string];
 
 /** The zones by the name that a delivery carries: ZoneMTA lowers it, whatever the configuration says. */
 export function zonesByName(host: HostZones): Map<string, HostZone> {
