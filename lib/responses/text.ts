@@ -24,6 +24,8 @@ const CODE = /(?:^|said: ?|smtp; ?)([245]\d\d)(?=[ -]|$)/;
 /** A code that starts a line of a multi-line reply; senders often join the lines by a space and keep the codes. */
 const LINE_START = /(\n|\s)(\d{3})([ -])\s*(?:([245]\.\d{1,3}\.\d{1,3})(?=\s|$))?/g;
 const IPV4 = /(?<![.\d])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![.\d])/g;
+/** Documentation and shared logs write `x.xx.x.xx`: it is an address all the same. */
+const MASKED = /(?<![.\w])x{1,3}\.x{1,3}\.x{1,3}\.x{1,3}(?![.\w])/g;
 const IPV6 = /(?<![:\w])[0-9a-f]{1,4}:(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![:\w])/g;
 const MAILBOX = /<[^<>\s@]{0,128}@[^<>\s@]{0,255}>/g;
 const NAMED_CLIENT = /<?(?<![\w.-])(?:unknown|[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})\[<#>\]>?/g;
@@ -34,8 +36,8 @@ function isIpv6(match: string): boolean {
     return match.includes('::') || match.split(':').length === 8;
 }
 
-/** `İ` and others grow when they are lowered and decomposed; accents go because many servers lose or mangle them. */
-function fold(text: string): string {
+/** Lower case without accents, which many servers lose or mangle. (`İ` and others grow when they are lowered and decomposed.) */
+export function fold(text: string): string {
     const lower = text.toLowerCase();
     return /[^\u0000-\u007f]/.test(lower) ? lower.normalize('NFKD').replace(/\p{M}+/gu, '').toLowerCase() : lower;
 }
@@ -77,6 +79,7 @@ export function readReply(reply: Reply): ReplyText {
             return status && status !== enhanced ? ` ${status}` : ' ';
         })
         .replace(IPV4, '<#>')
+        .replace(MASKED, '<#>')
         .replace(IPV6, match => (isIpv6(match) ? '<#>' : match))
         .replace(NAMED_CLIENT, '<#>')
         .replace(MAILBOX, '<@>')
