@@ -21,7 +21,7 @@ export class RuleError extends Error {
 export type Table = Record<string, unknown>;
 
 const RATE_ABOUT: readonly RateAbout[] = ['address', 'domain', 'sender', 'url', 'complaints'];
-const KEYS = ['id', 'class', 'scope', 'pattern', 'code', 'enhanced', 'provider', 'about', 'samples', 'nearMisses', 'source'];
+const KEYS = ['id', 'class', 'scope', 'pattern', 'unless', 'code', 'enhanced', 'provider', 'about', 'samples', 'nearMisses', 'source'];
 
 /** One value of a rule, checked. Each method names the key and what it may be. */
 class Reader {
@@ -106,7 +106,7 @@ class Reader {
         if (word === undefined) {
             throw this.fault(`{${name}} is not in words.toml; known are ${[...this.words.keys()].join(', ')}`);
         }
-        return word;
+        return `(?:${word})`;
     }
 }
 
@@ -131,6 +131,7 @@ export function readRule(table: Table, file: string, position: number, words: Wo
         class: replyClass,
         scope: reader.oneOf('scope', SCOPES) ?? defaultScope(replyClass),
         pattern: reader.pattern('pattern', false),
+        unless: reader.pattern('unless', false),
         codes: reader.codes(),
         enhanced: reader.pattern('enhanced', true),
         providers: reader.texts('provider'),

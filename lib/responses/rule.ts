@@ -8,6 +8,8 @@ export interface Rule {
     scope: Scope;
     /** Looked for in the body of the reply (see ReplyText for its form). Always true when absent. */
     pattern: RegExp | undefined;
+    /** Somebody else is blamed: where this is found in the body, the rule says nothing. */
+    unless: RegExp | undefined;
     /** SMTP codes; 4 and 5 stand for all codes that start so. Empty: any. */
     codes: readonly number[];
     /** Must match the whole enhanced status. */
@@ -40,5 +42,5 @@ export function matches(rule: Rule, text: ReplyText, provider: string | undefine
     if (rule.enhanced && !rule.enhanced.test(text.enhanced)) {
         return false;
     }
-    return !rule.pattern || rule.pattern.test(text.body);
+    return (!rule.pattern || rule.pattern.test(text.body)) && !rule.unless?.test(text.body);
 }

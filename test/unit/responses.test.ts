@@ -181,6 +181,12 @@ describe('loading', () => {
         expect(() => loadRules([dir('a', good), dir('b', good)])).toThrow('rules.toml: one: the id is used in rules.toml already; choose another');
     });
 
+    it('lets a rule say when somebody else is blamed', () => {
+        const set = loadRules([dir('a', `${good}\nunless = "mailbox"`)]);
+        expect(classify(set, { code: 550, text: '550 foo', stage: 'none' }).rule).toBe('one');
+        expect(classify(set, { code: 550, text: '550 foo, mailbox', stage: 'none' }).rule).toBe('code');
+    });
+
     it('fills in words, those of later directories too', () => {
         const path = dir('operator', good.replace('"foo"', '"{fo-o}"'));
         const base = dir('package', good.replace('"one"', '"two"').replaceAll('foo', 'bár').replace('bár bar', 'bar'));
