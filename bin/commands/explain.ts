@@ -1,6 +1,6 @@
 import type { Classification } from '../../lib/delivery/types';
 import { classify } from '../../lib/responses/match';
-import type { RuleSet } from '../../lib/responses/rule';
+import type { RuleSet } from '../../lib/responses/rule-set';
 import { readArgs, UsageError, type Command } from './command';
 import { rulesFor } from './rules';
 

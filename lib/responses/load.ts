@@ -6,9 +6,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { parse } from 'smol-toml';
-import { findRule } from './match';
 import { readRule, RuleError, type Table, type Words } from './read-rule';
-import { matches, type Rule, type RuleSet } from './rule';
+import { matches, type Rule } from './rule';
+import { RuleSet } from './rule-set';
 import { readReply, type ReplyText } from './text';
 
 export { RuleError };
@@ -64,7 +64,7 @@ function proveSamples(rule: Rule, set: RuleSet, packageOf: ReadonlyMap<Rule, num
         if (!matches(rule, text, provider)) {
             throw new RuleError(rule.file, rule.id, `does not match its own sample "${sample}"; mend the pattern or the sample`);
         }
-        const winner = findRule(set, text, provider);
+        const winner = set.find(text, provider);
         if (winner && winner !== rule && packageOf.get(winner) === packageOf.get(rule)) {
             throw new RuleError(
                 rule.file,
@@ -105,7 +105,7 @@ export function loadRules(dirs: readonly string[]): RuleSet {
             rules.push(rule);
         }
     });
-    const set = { rules };
+    const set = new RuleSet(rules);
     for (const rule of rules) {
         proveSamples(rule, set, packageOf);
     }

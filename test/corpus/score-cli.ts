@@ -5,7 +5,7 @@
 
 import { basename, join } from 'node:path';
 import { loadRules, packageRulesDir } from '../../lib/responses/load';
-import type { RuleSet } from '../../lib/responses/rule';
+import type { RuleSet } from '../../lib/responses/rule-set';
 import { costs, GOAL, isHeldOut, readRows, score, withoutProviders, type Miss, type Row, type Score } from './score';
 
 const percent = (share: number): string => `${(share * 100).toFixed(2).padStart(6)} %`;

@@ -4,7 +4,7 @@ import { freshState } from '../../lib/delivery/state';
 import type { Classification, ReplyClass } from '../../lib/delivery/types';
 import { decide, type Verdict } from '../../lib/policy/decide';
 import { classify, defaultScope, isIpRelated } from '../../lib/responses/match';
-import type { RuleSet } from '../../lib/responses/rule';
+import { RuleSet } from '../../lib/responses/rule-set';
 
 /** What the rules must reach: striking a good address costs more than trying once more from another. */
 export const GOAL = { precision: 0.99, recall: 0.98 };
@@ -133,7 +133,7 @@ export function costs(rows: readonly Row[], rules: RuleSet): Costs {
 
 /** The rules that belong to no provider: what an unknown provider is read with. */
 export function withoutProviders(rules: RuleSet): RuleSet {
-    return { rules: rules.rules.filter(rule => !rule.file.startsWith('10-')) };
+    return new RuleSet(rules.rules.filter(rule => !rule.file.startsWith('10-')));
 }
 
 /** Compares what the rules say with the labels. */
