@@ -22,6 +22,15 @@ function describe(rules: RuleSet, found: Classification): [string, string][] {
     if (found.hints.rateAbout !== undefined) {
         lines.push(['counts', found.hints.rateAbout]);
     }
+    if (found.hints.list !== undefined) {
+        lines.push(['list', found.hints.list]);
+    }
+    if (found.hints.listed !== undefined) {
+        lines.push(['refused', found.hints.listed]);
+    }
+    if (found.hints.delistUrl !== undefined) {
+        lines.push(['see', found.hints.delistUrl]);
+    }
     return lines;
 }
 

@@ -40,6 +40,6 @@ export function classify(set: RuleSet, reply: Reply, provider?: string): Classif
         ipRelated: isIpRelated(replyClass),
         scope: rule?.scope ?? defaultScope(replyClass),
         rule: rule?.id ?? (text.code === 0 ? 'network' : 'code'),
-        hints: hintsOf(text.body, replyClass, rule?.about)
+        hints: hintsOf(text.body, reply.text, replyClass, rule?.about)
     };
 }
