@@ -23,6 +23,9 @@ export type Table = Record<string, unknown>;
 const RATE_ABOUT: readonly RateAbout[] = ['address', 'domain', 'sender', 'url', 'complaints'];
 const KEYS = ['id', 'class', 'scope', 'pattern', 'unless', 'code', 'enhanced', 'provider', 'about', 'samples', 'nearMisses', 'source'];
 
+/** The commonest way to a pattern that takes exponential time. The package's own patterns are proven by a test. */
+const NESTED_REPETITION = /\([^()]*(?:[*+]|\{\d+,\})[^()]*\)(?:[*+]|\{\d+,\})/;
+
 /** One value of a rule, checked. Each method names the key and what it may be. */
 class Reader {
     constructor(
@@ -94,6 +97,9 @@ class Reader {
             throw this.fault(`${key} is an empty list, which would match every reply; remove it or fill it`);
         }
         const folded = source.replace(/\\.|[^\\]+/g, part => (part.startsWith('\\') ? part : fold(part)));
+        if (NESTED_REPETITION.test(folded.replace(/\\./g, ''))) {
+            throw this.fault(`${key} repeats a repetition, which can take for ever; bound the inner one, for example by {0,80}`);
+        }
         try {
             return new RegExp(whole ? `^(?:${folded})$` : folded);
         } catch (err) {

@@ -153,6 +153,7 @@ describe('loading', () => {
 
     it.each([
         ['a bad regexp', good.replace('"foo"', '"(foo"'), /^rules\.toml: one: pattern is no regular expression \(.*Unterminated group\); mend it$/],
+        ['a pattern that can take for ever', good.replace('"foo"', '"(?:fo+)+x|foo"'), /^rules\.toml: one: pattern repeats a repetition, which can take for ever; bound the inner one/],
         ['an unknown class', good.replace('"content"', '"spammy"'), /^rules\.toml: one: class "spammy" is not known; use one of ip-reputation, .*, other$/],
         ['an unknown scope', `${good}\nscope = "planet"`, /^rules\.toml: one: scope "planet" is not known; use one of address, subnet, family, provider, global, none$/],
         ['an unknown key', `${good}\nsorce = "x"`, /^rules\.toml: one: unknown key "sorce"; allowed are id, class, .*, source$/],
