@@ -1,7 +1,9 @@
 import type { Classification } from '../../lib/delivery/types';
 import { classify } from '../../lib/responses/match';
 import type { RuleSet } from '../../lib/responses/rule-set';
+import { readReply } from '../../lib/responses/text';
 import { readArgs, UsageError, type Command } from './command';
+import { foresee } from './foresee';
 import { rulesFor } from './rules';
 
 /** What is known about a reply, as lines of name and value. */
@@ -45,8 +47,10 @@ async function run(argv: readonly string[]): Promise<number> {
         throw new UsageError('explain wants one reply; put it in quotes');
     }
     const rules = rulesFor(values.rules);
-    const found = classify(rules, { code: 0, text, stage: 'none' }, values.provider);
+    const reply = { code: 0, text, stage: 'none' } as const;
+    const found = classify(rules, reply, values.provider);
     const lines = describe(rules, found);
+    lines.push(...foresee(found, readReply(reply).code).map((step, index): [string, string] => [index === 0 ? 'next' : 'then', step]));
     const width = Math.max(...lines.map(([name]) => name.length));
     process.stdout.write(lines.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join(''));
     return 0;
