@@ -10,7 +10,7 @@ import { readRows } from '../corpus/score';
 
 const rules = loadRules([packageRulesDir()]);
 const rows = readRows(join(__dirname, '../corpus/responses.dev.jsonl'));
-const all = ['dev', 'public', 'constructed', 'constructed-2', 'constructed-3'].flatMap(name => readRows(join(__dirname, `../corpus/responses.${name}.jsonl`)));
+const all = ['dev', 'public', 'constructed', 'constructed-2', 'constructed-3', 'constructed-4'].flatMap(name => readRows(join(__dirname, `../corpus/responses.${name}.jsonl`)));
 
 /** For 64 KiB, after warm-up, on a busy machine of two cores. */
 const BOUND_MS = 5;
