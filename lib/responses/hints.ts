@@ -24,8 +24,14 @@ function toSeconds(amount: string, unit: string): number | undefined {
     return seconds > 0 ? Math.min(seconds, MAX_RETRY_AFTER) : undefined;
 }
 
+/** Most replies have no number with a unit in them, and this is cheaper to ask than the rest. */
+const SOME_TIME = /\d ?[smhdtj]|\d:\d/;
+
 /** Seconds that the reply asks to wait, if it says so. `body` as in ReplyText. */
 export function retryAfter(body: string): number | undefined {
+    if (!SOME_TIME.test(body)) {
+        return undefined;
+    }
     const clock = CLOCK.exec(body);
     if (clock) {
         return toSeconds(String(Number(clock[1]) * 3600 + Number(clock[2]) * 60 + Number(clock[3])), 's');
@@ -93,12 +99,12 @@ function delistUrl(links: readonly string[]): string | undefined {
     return links.map(url => url.replace(/[.,;:]+$/, '')).find(url => HELPFUL.test(url) && url.length <= MAX_HINT);
 }
 
-/** What is of use to someone whose address was refused. `text` is the reply as received. */
-function listingOf(text: string): Hints {
+/** What is of use to someone whose address was refused. `text` is the reply as received: `body` has no addresses any more. */
+function listingOf(body: string, text: string): Hints {
     const flat = text.slice(0, MAX_INPUT).replace(/(?:^|\s)\d{3}-/g, ' ').replace(/\s+/g, ' ');
     const links = flat.match(URL) ?? [];
     const words = links.length > 0 ? flat.replace(URL, ' ') : flat;
-    const [list, listed, url] = [listOf(words.toLowerCase(), links.join(' ').toLowerCase()), addressIn(words), delistUrl(links)];
+    const [list, listed, url] = [listOf(body.replace(URL, ' '), (body.match(URL) ?? []).join(' ')), addressIn(words), delistUrl(links)];
     return { ...(list ? { list } : {}), ...(listed ? { listed } : {}), ...(url ? { delistUrl: url } : {}) };
 }
 
@@ -108,7 +114,7 @@ function listingOf(text: string): Hints {
  * only where the address is refused.
  */
 export function hintsOf(body: string, text: string, replyClass: ReplyClass, about: RateAbout | undefined): Hints {
-    const hints: Hints = replyClass === 'ip-reputation' || replyClass === 'ip-ptr' || replyClass === 'ip-rate' ? listingOf(text) : {};
+    const hints: Hints = replyClass === 'ip-reputation' || replyClass === 'ip-ptr' || replyClass === 'ip-rate' ? listingOf(body, text) : {};
     const seconds = retryAfter(body);
     if (seconds !== undefined) {
         hints.retryAfter = seconds;
