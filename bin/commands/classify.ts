@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { classify } from '../../lib/responses/match';
-import type { RuleSet } from '../../lib/responses/rule';
+import type { RuleSet } from '../../lib/responses/rule-set';
 import { readArgs, UsageError, type Command } from './command';
 import { rulesFor } from './rules';
 

@@ -1,7 +1,9 @@
 import type { Classification } from '../../lib/delivery/types';
 import { classify } from '../../lib/responses/match';
-import type { RuleSet } from '../../lib/responses/rule';
+import type { RuleSet } from '../../lib/responses/rule-set';
+import { readReply } from '../../lib/responses/text';
 import { readArgs, UsageError, type Command } from './command';
+import { foresee } from './foresee';
 import { rulesFor } from './rules';
 
 /** What is known about a reply, as lines of name and value. */
@@ -22,6 +24,15 @@ function describe(rules: RuleSet, found: Classification): [string, string][] {
     if (found.hints.rateAbout !== undefined) {
         lines.push(['counts', found.hints.rateAbout]);
     }
+    if (found.hints.list !== undefined) {
+        lines.push(['list', found.hints.list]);
+    }
+    if (found.hints.listed !== undefined) {
+        lines.push(['refused', found.hints.listed]);
+    }
+    if (found.hints.delistUrl !== undefined) {
+        lines.push(['see', found.hints.delistUrl]);
+    }
     return lines;
 }
 
@@ -36,8 +47,10 @@ async function run(argv: readonly string[]): Promise<number> {
         throw new UsageError('explain wants one reply; put it in quotes');
     }
     const rules = rulesFor(values.rules);
-    const found = classify(rules, { code: 0, text, stage: 'none' }, values.provider);
+    const reply = { code: 0, text, stage: 'none' } as const;
+    const found = classify(rules, reply, values.provider);
     const lines = describe(rules, found);
+    lines.push(...foresee(found, readReply(reply).code).map((step, index): [string, string] => [index === 0 ? 'next' : 'then', step]));
     const width = Math.max(...lines.map(([name]) => name.length));
     process.stdout.write(lines.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join(''));
     return 0;

@@ -55,7 +55,16 @@ export interface Hints {
     /** Seconds to wait, as the reply asks. */
     retryAfter?: number;
     rateAbout?: RateAbout;
+    /** The list that the address is on, as the reply names it: a DNS zone or a known name. */
+    list?: string;
+    /** The address or range that is refused, when the reply shows one. */
+    listed?: string;
+    /** Where the reply says that a refusal can be looked up or lifted. */
+    delistUrl?: string;
 }
+
+/** A hint longer than this is no hint. */
+export const MAX_HINT = 200;
 
 export interface Classification {
     class: ReplyClass;

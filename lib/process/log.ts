@@ -16,6 +16,8 @@ export const LOG_CODES = {
     BUDGET_SPENT: 'ALARM: the reroute budget of a provider or sender is spent',
     RELAY_ACCOUNT: 'ALARM: the relay refuses us rather than the message',
     SWITCH: 'a runtime switch was thrown',
+    RULES_TAKEN: 'changed response rules are in force',
+    RULES_REFUSED: 'ALARM: changed response rules are faulty; the last good ones stay in force',
     ADDRESS_UNBINDABLE: 'a pool address cannot be bound on this host and is left out',
     POOL_EMPTY: 'ALARM: a zone has no usable address; ZoneMTA chooses from what is configured',
     REDIS_AWAY: 'Redis does not answer: budgets and switches are what this process knows',

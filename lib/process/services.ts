@@ -13,8 +13,9 @@ import { History } from '../history/history';
 import { buildPool, type PoolAddress } from '../pool/pool';
 import { Destinations, type Destination } from '../providers/lookup';
 import { loadProviders } from '../providers/patterns';
-import { loadRules, packageRulesDir } from '../responses/load';
+import { packageRulesDir } from '../responses/load';
 import { classify } from '../responses/match';
+import { WatchedRules } from '../responses/watch';
 import { packageRoot } from '../settings/package-root';
 import { parseSettings, type Settings } from '../settings/parse';
 import type { PluginApp } from '../zonemta/app';
@@ -67,7 +68,11 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     }
     const { shared } = settings;
     const log = new EventLog(app, now);
-    const rules = loadRules([...(shared.rulesDir ? [resolve(shared.rulesDir)] : []), packageRulesDir()]);
+    const rules = new WatchedRules([...(shared.rulesDir ? [resolve(shared.rulesDir)] : []), packageRulesDir()], {
+        taken: count => log.event('RULES_TAKEN', { rules: count }),
+        refused: error => log.event('RULES_REFUSED', { error })
+    });
+    rules.start();
     const providers = loadProviders([...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')]);
     if (!app.mongodb) {
         throw new Error('ZoneMTA has no MongoDB connection in this process');
@@ -90,7 +95,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         switches,
         budget: budgetOf(settings, redis, now, redisAway),
         destinations: new Destinations(hostResolver, providers, now),
-        classify: (reply, provider) => classify(rules, reply, provider),
+        classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,
         schedule: deferTimes(host),
         flights: new WeakMap(),

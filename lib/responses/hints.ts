@@ -1,4 +1,6 @@
-import type { Hints, RateAbout, ReplyClass } from '../delivery/types';
+import { isIP } from 'node:net';
+import { MAX_HINT, type Hints, type RateAbout, type ReplyClass } from '../delivery/types';
+import { MAX_INPUT } from './text';
 
 /** No reply is believed that asks for more. */
 const MAX_RETRY_AFTER = 7 * 24 * 3600;
@@ -22,8 +24,14 @@ function toSeconds(amount: string, unit: string): number | undefined {
     return seconds > 0 ? Math.min(seconds, MAX_RETRY_AFTER) : undefined;
 }
 
+/** Most replies have no number with a unit in them, and this is cheaper to ask than the rest. */
+const SOME_TIME = /\d ?[smhdtj]|\d:\d/;
+
 /** Seconds that the reply asks to wait, if it says so. `body` as in ReplyText. */
 export function retryAfter(body: string): number | undefined {
+    if (!SOME_TIME.test(body)) {
+        return undefined;
+    }
     const clock = CLOCK.exec(body);
     if (clock) {
         return toSeconds(String(Number(clock[1]) * 3600 + Number(clock[2]) * 60 + Number(clock[3])), 's');
@@ -45,12 +53,68 @@ const ABOUT: readonly (readonly [RegExp, RateAbout])[] = [
     [/\b(?:sender|user|account|return-path|envelope from)\b/, 'sender']
 ];
 
+/** Lists by what replies call them, and the zone that tells whether the address is on it. */
+const LISTS: readonly (readonly [RegExp, string])[] = [
+    [/\b((?:[a-z0-9-]{1,40}\.){1,5}(?:spamhaus|spamcop|sorbs|uceprotect|abuseat|barracudacentral|surriel|mailspike|s5h|gbudb|abusix|proofpoint|cloudmark|spfbl|unsubscore|backscatterer|dronebl|nixspam)\.[a-z]{2,4})\b/, ''],
+    [/\b(?:using|by|in|at|on|listed:|dnsbl) ((?:[a-z0-9-]{0,30}(?:bl|rbl|list|zen|drbl)[a-z0-9-]{0,30})(?:\.[a-z0-9-]{1,40}){1,4})\b/, ''],
+    [/spamhaus.{0,20}\b(?:sbl|xbl|pbl|css)\b|\b(?:shxbl|exploits block list|policy block list)\b|spamhaus/, 'zen.spamhaus.org'],
+    [/spamcop/, 'bl.spamcop.net'],
+    [/\bsorbs\b/, 'dnsbl.sorbs.net'],
+    [/barracuda/, 'b.barracudacentral.org'],
+    [/cloudmark|\bcsi-|\(csi\)/, 'csi.cloudmark.com'],
+    [/proofpoint|\bpdr\b/, 'prs.proofpoint.com'],
+    [/trend ?micro|\bers-/, 'trendmicro'],
+    [/sender ?score/, 'senderscore.org'],
+    [/\bs31[45]0\b|block list \(s3/, 'microsoft']
+];
+
+const URL = /https?:\/\/[^\s<>"')\]]{4,180}/gi;
+/** A page about an address, a list or an error code; the rest of the web is no help to the operator. */
+const HELPFUL = /spamhaus|spamcop|sorbs|uceprotect|barracuda|cloudmark|proofpoint|talos|senderscore|trendmicro|mail-abuse|abuseat|postmaster|sender\.office|mail\.live|support\.google|senders\.yahoo|support\.apple|email-error-codes|service\.mail\.qq|help\.mail\.ru|mail\.163|mimecast|delist|unblock|remov|lookup|reset|blacklist|blocklist|block|[?&/=]<?\d+\.\d+\.\d+\.\d+/i;
+const ADDRESS = /(?<![\w.:/-])(\d{1,3}(?:\.\d{1,3}){3}(?:\/\d{1,2})?|[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,7}(?:\/\d{1,3})?)(?![\w:]|\.\d)/gi;
+
+/** By its zone where the text says one, else by a name in text or link. */
+function listOf(words: string, links: string): string | undefined {
+    for (const [pattern, name] of LISTS) {
+        const found = name ? pattern.exec(words + links) : pattern.exec(words);
+        if (found) {
+            return name || found[1];
+        }
+    }
+    return undefined;
+}
+
+/** The first address or range in a text without links. */
+function addressIn(text: string): string | undefined {
+    for (const [, shown = ''] of text.matchAll(ADDRESS)) {
+        const [address = ''] = shown.split('/');
+        if (isIP(address) !== 0) {
+            return shown.toLowerCase();
+        }
+    }
+    return undefined;
+}
+
+function delistUrl(links: readonly string[]): string | undefined {
+    return links.map(url => url.replace(/[.,;:]+$/, '')).find(url => HELPFUL.test(url) && url.length <= MAX_HINT);
+}
+
+/** What is of use to someone whose address was refused. `text` is the reply as received: `body` has no addresses any more. */
+function listingOf(body: string, text: string): Hints {
+    const flat = text.slice(0, MAX_INPUT).replace(/(?:^|\s)\d{3}-/g, ' ').replace(/\s+/g, ' ');
+    const links = flat.match(URL) ?? [];
+    const words = links.length > 0 ? flat.replace(URL, ' ') : flat;
+    const [list, listed, url] = [listOf(body.replace(URL, ' '), (body.match(URL) ?? []).join(' ')), addressIn(words), delistUrl(links)];
+    return { ...(list ? { list } : {}), ...(listed ? { listed } : {}), ...(url ? { delistUrl: url } : {}) };
+}
+
 /**
  * The facts in a reply's text. `about` is what the rule says a rate limit counts; the text is asked only when the rule is
- * silent, and only for the class ip-rate, where the answer changes what happens next.
+ * silent, and only for the class ip-rate, where the answer changes what happens next. Lists, addresses and links are facts
+ * only where the address is refused.
  */
-export function hintsOf(body: string, replyClass: ReplyClass, about: RateAbout | undefined): Hints {
-    const hints: Hints = {};
+export function hintsOf(body: string, text: string, replyClass: ReplyClass, about: RateAbout | undefined): Hints {
+    const hints: Hints = replyClass === 'ip-reputation' || replyClass === 'ip-ptr' || replyClass === 'ip-rate' ? listingOf(body, text) : {};
     const seconds = retryAfter(body);
     if (seconds !== undefined) {
         hints.retryAfter = seconds;
@@ -60,6 +124,7 @@ export function hintsOf(body: string, replyClass: ReplyClass, about: RateAbout |
         if (counted) {
             hints.rateAbout = counted;
         }
+        delete hints.list;
     }
     return hints;
 }

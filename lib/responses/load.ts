@@ -3,155 +3,51 @@
  * replies it was made for, and a set in which one of them is decided by another rule is not taken.
  */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { parse } from 'smol-toml';
-import { REPLY_CLASSES, SCOPES, type RateAbout } from '../delivery/types';
-import { defaultScope, findRule } from './match';
-import { matches, type Rule, type RuleSet } from './rule';
+import { packageRoot } from '../settings/package-root';
+import { readRule, RuleError, type Table, type Words } from './read-rule';
+import { matches, type Rule } from './rule';
+import { RuleSet } from './rule-set';
 import { readReply, type ReplyText } from './text';
 
-/** A fault in a rules file. The message names file, rule and mend. */
-export class RuleError extends Error {
-    override name = 'RuleError';
+export { RuleError };
 
-    constructor(file: string, id: string, fault: string) {
-        super(`${file}: ${id}: ${fault}`);
-    }
-}
+/** Of its directory: expressions that its patterns, and those of directories before it, may name. */
+const WORDS_FILE = 'words.toml';
 
-type Table = Record<string, unknown>;
+/** A pattern that is only ever tried on what it should match proves little. */
+const MIN_NEAR_MISSES = 2;
 
-const RATE_ABOUT: readonly RateAbout[] = ['address', 'domain', 'sender', 'url', 'complaints'];
-const KEYS = ['id', 'class', 'scope', 'pattern', 'code', 'enhanced', 'provider', 'about', 'samples', 'nearMisses', 'source'];
-
-/** One value of a rule, checked. Each method names the key and what it may be. */
-class Reader {
-    constructor(
-        private readonly table: Table,
-        readonly file: string,
-        readonly id: string
-    ) {}
-
-    fault(message: string): RuleError {
-        return new RuleError(this.file, this.id, message);
-    }
-
-    knownKeys(): void {
-        const unknown = Object.keys(this.table).find(key => !KEYS.includes(key));
-        if (unknown !== undefined) {
-            throw this.fault(`unknown key "${unknown}"; allowed are ${KEYS.join(', ')}`);
-        }
-    }
-
-    oneOf<T extends string>(key: string, allowed: readonly T[]): T | undefined {
-        const value = this.text(key);
-        if (value === undefined) {
-            return undefined;
-        }
-        const known = allowed.find(name => name === value);
-        if (known === undefined) {
-            throw this.fault(`${key} "${value}" is not known; use one of ${allowed.join(', ')}`);
-        }
-        return known;
-    }
-
-    text(key: string): string | undefined {
-        const value = this.table[key];
-        if (value !== undefined && (typeof value !== 'string' || value === '')) {
-            throw this.fault(`${key} must be a text that is not empty`);
-        }
-        return value;
-    }
-
-    texts(key: string): string[] {
-        const value = this.table[key] ?? [];
-        if (!Array.isArray(value) || !value.every(item => typeof item === 'string' && item !== '')) {
-            throw this.fault(`${key} must be a list of texts`);
-        }
-        return value as string[];
-    }
-
-    codes(): number[] {
-        const value = this.table['code'] ?? [];
-        const valid = (code: unknown): boolean => code === 0 || code === 4 || code === 5 || (Number(code) >= 200 && Number(code) <= 599);
-        if (!Array.isArray(value) || !value.every(item => Number.isInteger(item) && valid(item))) {
-            throw this.fault('code must be a list of SMTP codes, for example [421, 450], or [4] for all 4xx');
-        }
-        return value.map(Number);
-    }
-
-    /**
-     * A list is a choice: one regular expression a line is easier to read than one long line. Patterns are lowered once, as
-     * every reply is, because matching without the `i` flag is several times faster.
-     */
-    pattern(key: string, whole: boolean): RegExp | undefined {
-        const value = this.table[key];
-        if (value === undefined) {
-            return undefined;
-        }
-        const source = (Array.isArray(value) ? this.texts(key) : [this.text(key)]).join('|');
-        if (source === '') {
-            throw this.fault(`${key} is an empty list, which would match every reply; remove it or fill it`);
-        }
-        const lowered = source.replace(/\\.|[A-Z]+/g, part => (part.startsWith('\\') ? part : part.toLowerCase()));
-        try {
-            return new RegExp(whole ? `^(?:${lowered})$` : lowered);
-        } catch (err) {
-            throw this.fault(`${key} is no regular expression (${(err as Error).message}); mend it`);
-        }
-    }
-}
-
-function readRule(table: Table, file: string, position: number): Rule {
-    const id = table['id'];
-    if (typeof id !== 'string' || id === '') {
-        throw new RuleError(file, `rule ${position}`, 'has no id; give it one that is unique');
-    }
-    const reader = new Reader(table, file, id);
-    reader.knownKeys();
-    const replyClass = reader.oneOf('class', REPLY_CLASSES);
-    if (!replyClass) {
-        throw reader.fault(`has no class; use one of ${REPLY_CLASSES.join(', ')}`);
-    }
-    const rule: Rule = {
-        id,
-        class: replyClass,
-        scope: reader.oneOf('scope', SCOPES) ?? defaultScope(replyClass),
-        pattern: reader.pattern('pattern', false),
-        codes: reader.codes(),
-        enhanced: reader.pattern('enhanced', true),
-        providers: reader.texts('provider'),
-        about: reader.oneOf('about', RATE_ABOUT),
-        samples: reader.texts('samples'),
-        nearMisses: reader.texts('nearMisses'),
-        source: reader.text('source') ?? '',
-        file
-    };
-    if (!rule.pattern && !rule.enhanced) {
-        throw reader.fault('has neither pattern nor enhanced; a rule needs one of them');
-    }
-    if (rule.samples.length === 0) {
-        throw reader.fault('has no sample; add a reply that it was made for');
-    }
-    if (rule.source === '') {
-        throw reader.fault('has no source; name the page or log that shows the reply');
-    }
-    return rule;
-}
-
-function readFile(path: string): Rule[] {
-    const file = basename(path);
-    let tables: unknown;
+function readTables(path: string): Table {
     try {
-        tables = parse(readFileSync(path, 'utf8'))['rule'];
+        return parse(readFileSync(path, 'utf8'));
     } catch (err) {
-        throw new RuleError(file, 'file', `cannot be read: ${(err as Error).message.trim()}`);
+        throw new RuleError(basename(path), 'file', `cannot be read: ${(err as Error).message.trim()}`);
     }
+}
+
+function readWords(dir: string, names: readonly string[]): Words {
+    const words = names.includes(WORDS_FILE) ? readTables(join(dir, WORDS_FILE))['words'] : {};
+    if (typeof words !== 'object' || words === null || !Object.values(words).every(word => typeof word === 'string' && word !== '')) {
+        throw new RuleError(WORDS_FILE, 'words', 'must be a table of expressions');
+    }
+    return new Map(Object.entries(words as Record<string, string>));
+}
+
+function readFile(path: string, words: Words): Rule[] {
+    const file = basename(path);
+    const tables = readTables(path)['rule'];
     if (!Array.isArray(tables)) {
         throw new RuleError(file, 'file', 'has no [[rule]]; remove it or add one');
     }
-    return tables.map((table, index) => readRule(table as Table, file, index + 1));
+    const rules = tables.map((table, index) => readRule(table as Table, file, index + 1, words));
+    const nearMisses = rules.reduce((sum, rule) => sum + rule.nearMisses.length, 0);
+    if (nearMisses < MIN_NEAR_MISSES) {
+        throw new RuleError(file, 'file', `has ${nearMisses} nearMisses; add replies that its rules must not match, at least ${MIN_NEAR_MISSES}`);
+    }
+    return rules;
 }
 
 function textOf(sample: string): ReplyText {
@@ -169,7 +65,7 @@ function proveSamples(rule: Rule, set: RuleSet, packageOf: ReadonlyMap<Rule, num
         if (!matches(rule, text, provider)) {
             throw new RuleError(rule.file, rule.id, `does not match its own sample "${sample}"; mend the pattern or the sample`);
         }
-        const winner = findRule(set, text, provider);
+        const winner = set.find(text, provider);
         if (winner && winner !== rule && packageOf.get(winner) === packageOf.get(rule)) {
             throw new RuleError(
                 rule.file,
@@ -195,9 +91,12 @@ export function loadRules(dirs: readonly string[]): RuleSet {
     const rules: Rule[] = [];
     const packageOf = new Map<Rule, number>();
     const seen = new Map<string, Rule>();
+    const listings = dirs.map(dir => readdirSync(dir).filter(name => name.endsWith('.toml')).sort());
+    const wordsOf = dirs.map((dir, index) => readWords(dir, listings[index] ?? []));
     dirs.forEach((dir, index) => {
-        const names = readdirSync(dir).filter(name => name.endsWith('.toml')).sort();
-        for (const rule of names.flatMap(name => readFile(join(dir, name)))) {
+        const words = new Map(wordsOf.slice(index).reverse().flatMap(known => [...known]));
+        const names = (listings[index] ?? []).filter(name => name !== WORDS_FILE);
+        for (const rule of names.flatMap(name => readFile(join(dir, name), words))) {
             const twin = seen.get(rule.id);
             if (twin) {
                 throw new RuleError(rule.file, rule.id, `the id is used in ${twin.file} already; choose another`);
@@ -207,25 +106,14 @@ export function loadRules(dirs: readonly string[]): RuleSet {
             rules.push(rule);
         }
     });
-    const set = { rules };
+    const set = new RuleSet(rules);
     for (const rule of rules) {
         proveSamples(rule, set, packageOf);
     }
     return set;
 }
 
-/**
- * The rules that come with the package. Looked for upwards from this file, since it runs from lib/ in tests and from
- * dist/lib/ when installed.
- */
+/** The rules that come with the package. */
 export function packageRulesDir(): string {
-    let dir = __dirname;
-    while (!existsSync(join(dir, 'package.json'))) {
-        const parent = dirname(dir);
-        if (parent === dir) {
-            throw new Error(`no package.json above ${__dirname}; the package is incomplete`);
-        }
-        dir = parent;
-    }
-    return join(dir, 'config', 'rules');
+    return join(packageRoot(), 'config', 'rules');
 }

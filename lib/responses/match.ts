@@ -12,8 +12,8 @@
 import type { Classification, Reply, ReplyClass, Scope } from '../delivery/types';
 import { classOfCode } from './codes';
 import { hintsOf } from './hints';
-import { matches, type Rule, type RuleSet } from './rule';
-import { readReply, type ReplyText } from './text';
+import type { RuleSet } from './rule-set';
+import { readReply } from './text';
 
 const IP_RELATED: ReadonlySet<ReplyClass> = new Set<ReplyClass>(['ip-reputation', 'ip-rate', 'ip-ptr', 'greylist']);
 
@@ -27,24 +27,19 @@ export function defaultScope(replyClass: ReplyClass): Scope {
     return isIpRelated(replyClass) ? 'address' : 'none';
 }
 
-/** The rule that decides about this text, if any knows it. */
-export function findRule(set: RuleSet, text: ReplyText, provider?: string): Rule | undefined {
-    return set.rules.find(rule => matches(rule, text, provider));
-}
-
 /**
  * Classifies one reply. `provider` is the provider's key (lib/providers), or undefined when it is not known; rules that
  * are limited to providers are then left out. Any text gets a class; nothing throws.
  */
 export function classify(set: RuleSet, reply: Reply, provider?: string): Classification {
     const text = readReply(reply);
-    const rule = findRule(set, text, provider);
+    const rule = set.find(text, provider);
     const replyClass = rule?.class ?? classOfCode(text.code, text.enhanced, reply.stage);
     return {
         class: replyClass,
         ipRelated: isIpRelated(replyClass),
         scope: rule?.scope ?? defaultScope(replyClass),
         rule: rule?.id ?? (text.code === 0 ? 'network' : 'code'),
-        hints: hintsOf(text.body, replyClass, rule?.about)
+        hints: hintsOf(text.body, reply.text, replyClass, rule?.about)
     };
 }

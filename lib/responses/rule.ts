@@ -8,6 +8,8 @@ export interface Rule {
     scope: Scope;
     /** Looked for in the body of the reply (see ReplyText for its form). Always true when absent. */
     pattern: RegExp | undefined;
+    /** Somebody else is blamed: where this is found in the body, the rule says nothing. */
+    unless: RegExp | undefined;
     /** SMTP codes; 4 and 5 stand for all codes that start so. Empty: any. */
     codes: readonly number[];
     /** Must match the whole enhanced status. */
@@ -24,21 +26,18 @@ export interface Rule {
     file: string;
 }
 
-/** Rules in the order in which they are asked; the first that matches decides. */
-export interface RuleSet {
-    rules: readonly Rule[];
-}
-
-/** Does the rule speak about this reply? `provider` is the key of the provider that sent it, if known. */
-export function matches(rule: Rule, text: ReplyText, provider: string | undefined): boolean {
+/** Do code, status and provider allow that the rule speaks about this reply? */
+export function admits(rule: Rule, text: ReplyText, provider: string | undefined): boolean {
     if (rule.providers.length > 0 && (provider === undefined || !rule.providers.includes(provider))) {
         return false;
     }
     if (rule.codes.length > 0 && !rule.codes.some(code => code === (code < 10 ? Math.floor(text.code / 100) : text.code))) {
         return false;
     }
-    if (rule.enhanced && !rule.enhanced.test(text.enhanced)) {
-        return false;
-    }
-    return !rule.pattern || rule.pattern.test(text.body);
+    return !rule.enhanced || rule.enhanced.test(text.enhanced);
+}
+
+/** Does the rule speak about this reply? `provider` is the key of the provider that sent it, if known. */
+export function matches(rule: Rule, text: ReplyText, provider: string | undefined): boolean {
+    return admits(rule, text, provider) && (!rule.pattern || rule.pattern.test(text.body)) && !rule.unless?.test(text.body);
 }

@@ -1,7 +1,7 @@
 import type { Reply } from '../delivery/types';
 
 /** Longer replies are cut before anything looks at them: no server says more, and it bounds the work per reply. */
-export const MAX_INPUT = 4096;
+export const MAX_INPUT = 2000;
 
 /** A reply as the rules see it. */
 export interface ReplyText {
@@ -24,6 +24,8 @@ const CODE = /(?:^|said: ?|smtp; ?)([245]\d\d)(?=[ -]|$)/;
 /** A code that starts a line of a multi-line reply; senders often join the lines by a space and keep the codes. */
 const LINE_START = /(\n|\s)(\d{3})([ -])\s*(?:([245]\.\d{1,3}\.\d{1,3})(?=\s|$))?/g;
 const IPV4 = /(?<![.\d])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![.\d])/g;
+/** Documentation and shared logs write `x.xx.x.xx`: it is an address all the same. */
+const MASKED = /(?<![.\w])x{1,3}\.x{1,3}\.x{1,3}\.x{1,3}(?![.\w])/g;
 const IPV6 = /(?<![:\w])[0-9a-f]{1,4}:(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![:\w])/g;
 const MAILBOX = /<[^<>\s@]{0,128}@[^<>\s@]{0,255}>/g;
 const NAMED_CLIENT = /<?(?<![\w.-])(?:unknown|[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})\[<#>\]>?/g;
@@ -34,10 +36,28 @@ function isIpv6(match: string): boolean {
     return match.includes('::') || match.split(':').length === 8;
 }
 
-/** `İ` and others grow when they are lowered and decomposed; accents go because many servers lose or mangle them. */
-function fold(text: string): string {
+/** Lower case without accents, which many servers lose or mangle. (`İ` and others grow when they are lowered and decomposed.) */
+export function fold(text: string): string {
     const lower = text.toLowerCase();
     return /[^\u0000-\u007f]/.test(lower) ? lower.normalize('NFKD').replace(/\p{M}+/gu, '').toLowerCase() : lower;
+}
+
+/** Addresses and names as tokens. Most replies have few of them, and to ask for a character is cheaper than to search. */
+function withTokens(text: string): string {
+    let body = text.replace(IPV4, '<#>');
+    if (body.includes('x.x')) {
+        body = body.replace(MASKED, '<#>');
+    }
+    if (body.includes(':')) {
+        body = body.replace(IPV6, match => (isIpv6(match) ? '<#>' : match));
+    }
+    if (body.includes('[<#>]')) {
+        body = body.replace(NAMED_CLIENT, '<#>');
+    }
+    if (body.includes('<')) {
+        body = body.replace(MAILBOX, '<@>').replace(NAME, '<name>');
+    }
+    return body;
 }
 
 /**
@@ -68,20 +88,13 @@ export function readReply(reply: Reply): ReplyText {
             rest = rest.slice(status.length).trimStart();
         }
     }
-    const body = rest
-        .replace(LINE_START, (all, before: string, lineCode: string, separator: string, status?: string) => {
-            const repeated = lineCode === prefix && (before === '\n' || separator === '-' || (status && status === enhanced));
-            if (!repeated) {
-                return all;
-            }
-            return status && status !== enhanced ? ` ${status}` : ' ';
-        })
-        .replace(IPV4, '<#>')
-        .replace(IPV6, match => (isIpv6(match) ? '<#>' : match))
-        .replace(NAMED_CLIENT, '<#>')
-        .replace(MAILBOX, '<@>')
-        .replace(NAME, '<name>')
-        .replace(/\s+/g, ' ')
-        .trim();
+    const lines = rest.replace(LINE_START, (all, before: string, lineCode: string, separator: string, status?: string) => {
+        const repeated = lineCode === prefix && (before === '\n' || separator === '-' || (status && status === enhanced));
+        if (!repeated) {
+            return all;
+        }
+        return status && status !== enhanced ? ` ${status}` : ' ';
+    });
+    const body = withTokens(lines).replace(/\s+/g, ' ').trim();
     return { code, enhanced: enhanced || (STATUS_ANYWHERE.exec(body)?.[1] ?? ''), body };
 }

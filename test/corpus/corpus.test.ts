@@ -1,10 +1,32 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadRules, packageRulesDir } from '../../lib/responses/load';
-import { GOAL, isHeldOut, readRows, score } from './score';
+import { costs, GOAL, isHeldOut, readRows, score, withoutProviders } from './score';
 
 const rules = loadRules([packageRulesDir()]);
 const rows = readRows(join(__dirname, 'responses.dev.jsonl'));
+
+describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.public'])('%s', name => {
+    const others = readRows(join(__dirname, `${name}.jsonl`));
+
+    it('is read as well', () => {
+        const result = score(others, rules);
+        expect(result.misses).toEqual([]);
+        expect(result.accuracy).toBeGreaterThan(0.94);
+    });
+
+    it('would cost nobody a delivery', () => {
+        expect(costs(others, rules)).toMatchObject({ relayed: [], rotated: [], bounced: [] });
+    });
+});
+
+describe('a provider without rules of its own', () => {
+    it('is read by the general ones', () => {
+        const result = score(rows.filter(row => row.provider !== null), withoutProviders(rules));
+        expect(result.precision).toBeGreaterThanOrEqual(0.95);
+        expect(result.recall).toBeGreaterThanOrEqual(0.75);
+    });
+});
 
 describe('the labelled corpus', () => {
     const result = score(rows, rules);
@@ -12,6 +34,10 @@ describe('the labelled corpus', () => {
     it('is read with the precision and recall that an operator can rely on', () => {
         expect(result.precision).toBeGreaterThanOrEqual(GOAL.precision);
         expect(result.recall).toBeGreaterThanOrEqual(GOAL.recall);
+    });
+
+    it('would cost nobody a delivery', () => {
+        expect(costs(rows, rules)).toMatchObject({ relayed: [], rotated: [], bounced: [] });
     });
 
     it.each(['content', 'auth', 'recipient'] as const)('never strikes an address for %s that rules were written from', label => {

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { ReplyClass } from '../../lib/delivery/types';
-import { classify } from '../../lib/responses/match';
-import type { RuleSet } from '../../lib/responses/rule';
+import { freshState } from '../../lib/delivery/state';
+import type { Classification, ReplyClass } from '../../lib/delivery/types';
+import { decide, type Verdict } from '../../lib/policy/decide';
+import { classify, defaultScope, isIpRelated } from '../../lib/responses/match';
+import { RuleSet } from '../../lib/responses/rule-set';
 
 /** What the rules must reach: striking a good address costs more than trying once more from another. */
 export const GOAL = { precision: 0.99, recall: 0.98 };
@@ -41,6 +43,20 @@ export interface Score {
     misses: Miss[];
 }
 
+/** Wrong answers that cost something, by what the policy would do with them. */
+export interface Costs {
+    /** Replies about message, sender or recipient that would be tried from elsewhere and end at the relay. Must be 0. */
+    relayed: Miss[];
+    /** Greylisted deliveries that would lose their place in the queue by another address. */
+    rotated: Miss[];
+    /** Refusals of the address that would end as a bounce. */
+    bounced: Miss[];
+    /** Of the question "is another address, or the relay, the next step?". */
+    precision: number;
+    recall: number;
+    f1: number;
+}
+
 /** Reads a corpus file, one JSON object a line. */
 export function readRows(path: string): Row[] {
     return readFileSync(path, 'utf8')
@@ -57,6 +73,71 @@ export function isHeldOut(row: Row): boolean {
     return createHash('sha256').update(row.response).digest().readUInt32BE(0) % 3 === 0;
 }
 
+function share(part: number, whole: number): number {
+    return whole === 0 ? 1 : part / whole;
+}
+
+function harmonic(precision: number, recall: number): number {
+    return precision + recall === 0 ? 0 : (2 * precision * recall) / (precision + recall);
+}
+
+function ask(rules: RuleSet, row: Row): Classification {
+    return classify(rules, { code: row.code ?? 0, text: row.response, stage: 'none' }, row.provider ?? undefined);
+}
+
+/** What the policy does first with a reply of this class: a fresh delivery, addresses left, a relay behind them. */
+export function firstVerdict(reply: Classification, code: number): Verdict['action'] {
+    const hour = 3_600_000;
+    const attempt = { at: 0, address: '192.0.2.1', family: 'ipv4', provider: 'example', mx: '', class: reply.class, rule: reply.rule, code, response: '', ms: 1 } as const;
+    return decide({
+        state: freshState('default'),
+        attempt,
+        reply,
+        settings: { attempts: 4, delays: [0], relayAfter: { 'ip-rate': 2 * hour }, maxAge: 24 * hour },
+        untried: 10,
+        brake: 'free',
+        stage: 'rcpt',
+        relays: ['relay'],
+        relayOff: false,
+        zone: 'default',
+        schedule: [hour],
+        deferred: 0,
+        now: 0,
+        random: () => 0.5
+    }).verdict.action;
+}
+
+/** What wrong answers would cost, decided by the policy itself. */
+export function costs(rows: readonly Row[], rules: RuleSet): Costs {
+    const result: Costs = { relayed: [], rotated: [], bounced: [], precision: 1, recall: 1, f1: 1 };
+    const moves = (action: Verdict['action']): boolean => action === 'reroute' || action === 'relay';
+    let [hits, given, wanted] = [0, 0, 0];
+    for (const row of rows.filter(candidate => !candidate.ambiguous)) {
+        const found = ask(rules, row);
+        const code = row.code ?? 0;
+        const labelled: Classification = { ...found, class: row.label, ipRelated: row.ipRelated, scope: defaultScope(row.label) };
+        const [does, should] = [moves(firstVerdict(found, code)), moves(firstVerdict(labelled, code))];
+        const miss = { row, class: found.class, rule: found.rule };
+        given += Number(does);
+        wanted += Number(should);
+        hits += Number(does && should);
+        if (does && row.label === 'greylist') {
+            result.rotated.push(miss);
+        } else if (does && !isIpRelated(row.label)) {
+            result.relayed.push(miss);
+        } else if (should && !isIpRelated(found.class) && code >= 500) {
+            result.bounced.push(miss);
+        }
+    }
+    const [precision, recall] = [share(hits, given), share(hits, wanted)];
+    return { ...result, precision, recall, f1: harmonic(precision, recall) };
+}
+
+/** The rules that belong to no provider: what an unknown provider is read with. */
+export function withoutProviders(rules: RuleSet): RuleSet {
+    return new RuleSet(rules.rules.filter(rule => !rule.file.startsWith('10-')));
+}
+
 /** Compares what the rules say with the labels. */
 export function score(rows: readonly Row[], rules: RuleSet): Score {
     const counted = rows.filter(row => !row.ambiguous);
@@ -64,7 +145,7 @@ export function score(rows: readonly Row[], rules: RuleSet): Score {
     const misses: Miss[] = [];
     let [hits, named, related, exact] = [0, 0, 0, 0];
     for (const row of counted) {
-        const found = classify(rules, { code: row.code ?? 0, text: row.response, stage: 'none' }, row.provider ?? undefined);
+        const found = ask(rules, row);
         named += Number(found.ipRelated);
         related += Number(row.ipRelated);
         hits += Number(found.ipRelated && row.ipRelated);
@@ -75,15 +156,6 @@ export function score(rows: readonly Row[], rules: RuleSet): Score {
         const given = confusion.get(row.label) ?? new Map<ReplyClass, number>();
         confusion.set(row.label, given.set(found.class, (given.get(found.class) ?? 0) + 1));
     }
-    const precision = named === 0 ? 1 : hits / named;
-    const recall = related === 0 ? 1 : hits / related;
-    return {
-        rows: counted.length,
-        precision,
-        recall,
-        f1: precision + recall === 0 ? 0 : (2 * precision * recall) / (precision + recall),
-        accuracy: counted.length === 0 ? 1 : exact / counted.length,
-        confusion,
-        misses
-    };
+    const [precision, recall] = [share(hits, named), share(hits, related)];
+    return { rows: counted.length, precision, recall, f1: harmonic(precision, recall), accuracy: share(exact, counted.length), confusion, misses };
 }

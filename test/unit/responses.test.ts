@@ -145,7 +145,7 @@ describe('loading', () => {
         return path;
     }
 
-    const good = 'id = "one"\nclass = "content"\npattern = "foo"\nsamples = ["550 foo bar"]\nsource = "log"';
+    const good = 'id = "one"\nclass = "content"\npattern = "foo"\nsamples = ["550 foo bar"]\nsource = "log"\nnearMisses = ["550 no", "550 neither"]';
 
     it('takes a sound rule', () => {
         expect(loadRules([dir('a', good)]).rules).toMatchObject([{ id: 'one', class: 'content', scope: 'none', file: 'rules.toml' }]);
@@ -153,6 +153,7 @@ describe('loading', () => {
 
     it.each([
         ['a bad regexp', good.replace('"foo"', '"(foo"'), /^rules\.toml: one: pattern is no regular expression \(.*Unterminated group\); mend it$/],
+        ['a pattern that can take for ever', good.replace('"foo"', '"(?:fo+)+x|foo"'), /^rules\.toml: one: pattern repeats a repetition, which can take for ever; bound the inner one/],
         ['an unknown class', good.replace('"content"', '"spammy"'), /^rules\.toml: one: class "spammy" is not known; use one of ip-reputation, .*, other$/],
         ['an unknown scope', `${good}\nscope = "planet"`, /^rules\.toml: one: scope "planet" is not known; use one of address, subnet, family, provider, global, none$/],
         ['an unknown key', `${good}\nsorce = "x"`, /^rules\.toml: one: unknown key "sorce"; allowed are id, class, .*, source$/],
@@ -162,7 +163,9 @@ describe('loading', () => {
         ['no pattern', good.replace('pattern = "foo"', ''), /^rules\.toml: one: has neither pattern nor enhanced; a rule needs one of them$/],
         ['an empty pattern list', good.replace('"foo"', '[]'), /^rules\.toml: one: pattern is an empty list, which would match every reply; remove it or fill it$/],
         ['a dead sample', good.replace('foo bar', 'bar'), /^rules\.toml: one: does not match its own sample "550 bar"; mend the pattern or the sample$/],
-        ['a near-miss that matches', `${good}\nnearMisses = ["550 foo"]`, /^rules\.toml: one: matches its near-miss "550 foo"; narrow the pattern$/],
+        ['a near-miss that matches', good.replace('"550 no"', '"550 foo"'), /^rules\.toml: one: matches its near-miss "550 foo"; narrow the pattern$/],
+        ['fewer than two near-misses in the file', good.replace('"550 no", ', ''), /^rules\.toml: file: has 1 nearMisses; add replies that its rules must not match, at least 2$/],
+        ['a word that nobody defined', good.replace('"foo"', '"{fo-o}"'), /^rules\.toml: one: \{fo-o\} is not in words\.toml; known are $/],
         ['a wrong code', `${good}\ncode = [99]`, /^rules\.toml: one: code must be a list of SMTP codes, for example \[421, 450\], or \[4\] for all 4xx$/]
     ])('refuses %s', (_name, table, message) => {
         expect(() => loadRules([dir('a', table)])).toThrow(message);
@@ -177,6 +180,21 @@ describe('loading', () => {
 
     it('refuses an id that is used twice', () => {
         expect(() => loadRules([dir('a', good), dir('b', good)])).toThrow('rules.toml: one: the id is used in rules.toml already; choose another');
+    });
+
+    it('lets a rule say when somebody else is blamed', () => {
+        const set = loadRules([dir('a', `${good}\nunless = "mailbox"`)]);
+        expect(classify(set, { code: 550, text: '550 foo', stage: 'none' }).rule).toBe('one');
+        expect(classify(set, { code: 550, text: '550 foo, mailbox', stage: 'none' }).rule).toBe('code');
+    });
+
+    it('fills in words, those of later directories too', () => {
+        const path = dir('operator', good.replace('"foo"', '"{fo-o}"'));
+        const base = dir('package', good.replace('"one"', '"two"').replaceAll('foo', 'bár').replace('bár bar', 'bar'));
+        writeFileSync(join(base, 'words.toml'), '[words]\nfo-o = "f(?:oo|uu)"');
+        const set = loadRules([path, base]);
+        expect(classify(set, { code: 550, text: '550 fuu', stage: 'none' }).rule).toBe('one');
+        expect(classify(set, { code: 550, text: '550 BÁR', stage: 'none' }).rule).toBe('two');
     });
 
     it('refuses a file that is no TOML', () => {
