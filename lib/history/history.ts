@@ -22,12 +22,15 @@ export interface HistoryRecord {
     recipient: string;
     sender: string;
     event: HistoryEvent;
+    /** Set on an attempt whose reply no rule knew. */
+    unknown?: true;
     expires: Date;
 }
 
 const DAY = 24 * 3_600_000;
 const SWEEP_MS = 3_600_000;
 const MAX_READ = 1000;
+const MAX_UNKNOWN = 2000;
 const MAX_ADDRESS = 320;
 
 export class History {
@@ -48,6 +51,7 @@ export class History {
     async maintain(noExpiry: (err: Error) => void): Promise<void> {
         try {
             await this.collection.createIndex({ id: 1, at: 1 }, { name: 'message' });
+            await this.collection.createIndex({ unknown: 1, at: 1 }, { name: 'unknown' });
         } catch (err) {
             this.warn(err as Error);
         }
@@ -92,6 +96,14 @@ export class History {
         const query = seq === undefined ? { id } : { id, seq };
         const found = await this.collection.find(query, { projection: { _id: 0, expires: 0 } }).sort({ at: 1 }).limit(MAX_READ).toArray();
         return found;
+    }
+
+    /** The newest attempts whose reply no rule knew, and all deliveries of the same messages. */
+    async readUnknown(): Promise<HistoryRecord[]> {
+        const unknown = await this.collection.find({ unknown: true }).sort({ at: -1 }).limit(MAX_UNKNOWN).toArray();
+        const ids = [...new Set(unknown.map(({ id }) => id))];
+        const delivered = await this.collection.find({ id: { $in: ids }, 'event.kind': 'delivered' }).limit(MAX_UNKNOWN).toArray();
+        return [...unknown, ...delivered];
     }
 
     /** Events that could not be written since the start of this process. */

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { oneLine } from '../delivery/state';
 import { SWITCHES, type Switches } from '../health/switches';
 import type { History } from '../history/history';
+import { unknownReplies } from './unknown';
 import { addRoute, type PluginApp, type Route } from '../zonemta/app';
 
 /** What the routes show. While the gate is closed there is only `status`. */
@@ -48,6 +49,16 @@ export function registerRoutes(app: PluginApp, operations: Operations): void {
             return events.length > 0
                 ? { code: 200, body: { id, events: events.map(({ id: _id, event, ...rest }) => ({ ...rest, ...event })) } }
                 : failure(404, 'NOT_FOUND', 'nothing is known of a message with this id; its history may have expired');
+        })
+    );
+
+    addRoute(
+        app,
+        'get',
+        `${PREFIX}/unknown`,
+        guarded(async () => {
+            const open = operations.open();
+            return open ? { code: 200, body: { replies: unknownReplies(await open.history.readUnknown()) } } : closed();
         })
     );
 

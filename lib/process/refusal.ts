@@ -130,7 +130,8 @@ async function record(services: Services, delivery: SenderDelivery, attempt: Att
     }
     const zone = zoneOf(delivery);
     const next = 'delay' in verdict ? { next: services.now() + verdict.delay } : {};
-    await history.write({ ...keys(delivery), event: { kind: 'attempt', attempt, verdict: verdict.action, reason: verdict.reason, zone, phase: before.phase, ...next } });
+    const unknown = attempt.rule === 'code' && before.phase === 'pool' ? { unknown: true as const } : {};
+    await history.write({ ...keys(delivery), ...unknown, event: { kind: 'attempt', attempt, verdict: verdict.action, reason: verdict.reason, zone, phase: before.phase, ...next } });
 }
 
 function describe(services: Services, delivery: SenderDelivery, connection: Connection, flight: Flight, reply: Classification, code: number, text: string): Attempt {

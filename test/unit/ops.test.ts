@@ -44,11 +44,12 @@ function api({ token = '', closed = false, redisAway = false } = {}) {
 
 const STATUS = 'get /plugin/smart-relay/status';
 const MESSAGES = 'get /plugin/smart-relay/messages/:id';
+const UNKNOWN = 'get /plugin/smart-relay/unknown';
 const SWITCHES = 'post /plugin/smart-relay/switches';
 
 describe('the API', () => {
     it('is there under /plugin/smart-relay', () => {
-        expect([...api().routes.keys()]).toEqual([STATUS, MESSAGES, SWITCHES]);
+        expect([...api().routes.keys()]).toEqual([STATUS, MESSAGES, UNKNOWN, SWITCHES]);
     });
 
     it.each([STATUS, MESSAGES, SWITCHES])('with a token answers nobody without it: %s', async name => {
