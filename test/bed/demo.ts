@@ -26,7 +26,8 @@ async function main(): Promise<number> {
     let world: World | undefined;
     const interrupted = new Promise<never>((_, reject) => {
         for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-            process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+            // stays registered: without a listener the signal would end us before everything is put away
+            process.on(signal, () => reject(new Error(`ended by ${signal}`)));
         }
     });
     try {
