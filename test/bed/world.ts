@@ -28,6 +28,8 @@ export interface WorldOptions {
     /** Which recipients the external relay refuses. */
     relayRefuses?: (to: string) => Reply | undefined;
     rspamds?: number;
+    /** Servers of the filter group besides these: fakes that the test starts. */
+    fakeScanners?: (host: string) => readonly string[];
     postfix?: boolean;
     /** Options of the plugins by name (`index`, `rspamd`, ...), over the world's own; `false` leaves the plugin out. */
     plugins?: Record<string, Record<string, unknown> | false>;
@@ -57,6 +59,8 @@ export interface World {
     redis: Service;
     mongo: MongoService;
     rspamds: readonly Service[];
+    /** Starts a killed rspamd again; `rspamds` has the new one. */
+    restartRspamd(index: number): Promise<void>;
     clamd: Service;
     postfix: PostfixService | undefined;
     zonemta: ZoneMta;
@@ -110,10 +114,12 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         const [redis, mongo, clamd] = await Promise.all([stoppable(startRedis({ host, dir })), stoppable(startMongo({ host, dir })), stoppable(startClamd({ host, dir }))]);
         say(`Redis, clamd; MongoDB: ${mongo.kind}`);
         const nameserver = `${dns.address}:5355`;
-        const rspamds = await Promise.all(
-            Array.from({ length: options.rspamds ?? 1 }, (_, n) => stoppable(startRspamd({ host, dir, port: 11333 + n, nameserver, redis: `${host}:6379`, clamd: `${host}:3310` })))
-        );
-        const config = configOf({ options, host, nameserver, mongo: mongo.url, names, relay, rspamds: rspamds.map(service => service.url) });
+        const launchRspamd = (index: number) => startRspamd({ host, dir, port: 11333 + index, nameserver, redis: `${host}:6379`, clamd: `${host}:3310` });
+        const rspamds: Awaited<ReturnType<typeof launchRspamd>>[] = [];
+        undo.push(() => Promise.all(rspamds.map(service => service.stop())));
+        await Promise.all(Array.from({ length: options.rspamds ?? 1 }, async (_, index) => (rspamds[index] = await launchRspamd(index))));
+        const scanners = [...rspamds.map(service => service.url), ...(options.fakeScanners?.(host) ?? [])];
+        const config = configOf({ options, host, nameserver, mongo: mongo.url, names, relay, rspamds: scanners });
         const launch = () => startZoneMta({ release: options.release, host, dir, config, caFile: authority.caFile });
         let zonemta = await launch();
         undo.push(() => zonemta.stop());
@@ -133,6 +139,10 @@ export async function startWorld(options: WorldOptions): Promise<World> {
             redis,
             mongo,
             rspamds,
+            async restartRspamd(index) {
+                await rspamds[index]?.stop();
+                rspamds[index] = await launchRspamd(index);
+            },
             clamd,
             postfix,
             get zonemta() {

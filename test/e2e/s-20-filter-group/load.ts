@@ -1,0 +1,60 @@
+/** A steady load of mail through Postfix, every fifth message GTUBE or EICAR. */
+import nodemailer from 'nodemailer';
+import { BODIES } from '../../bed/demo/plan';
+import type { SentMessage } from '../../bed/internet';
+import { SENDER_DOMAIN, type World } from '../../bed/world';
+
+export const DESTINATION = 'open.example';
+
+const TICK_MS = 100;
+/** Of the messages on their way; the bed's database takes some ten a second, and a backlog would hide what happens now. */
+const MAX_OPEN = 40;
+const SPAM_EVERY = 5;
+
+/** What number `n` is. */
+export function messageOf(n: number): Omit<SentMessage, 'at'> {
+    const kind = n % SPAM_EVERY !== 0 ? 'clean' : n % (2 * SPAM_EVERY) === 0 ? 'gtube' : 'eicar';
+    const number = String(n).padStart(5, '0');
+    return { testId: `s20-${number}`, from: `user${n % 7}@${SENDER_DOMAIN}`, to: `m${number}@${DESTINATION}`, destination: DESTINATION, kind, expect: kind === 'clean' ? 'deliver' : 'refuse' };
+}
+
+export class Load {
+    readonly sent: SentMessage[] = [];
+    private readonly sending = new Set<Promise<void>>();
+    private readonly transport;
+    private timer: NodeJS.Timeout | undefined;
+    private count = 0;
+
+    constructor(
+        private readonly world: World,
+        private readonly perSecond: number
+    ) {
+        const { postfix } = world;
+        this.transport = nodemailer.createTransport({ host: postfix?.host ?? '', port: postfix?.port ?? 0, ignoreTLS: true, pool: true, maxConnections: 4, maxMessages: Infinity });
+    }
+
+    start(): void {
+        this.timer = setInterval(() => {
+            for (let n = 0; n < (this.perSecond * TICK_MS) / 1000 && this.open() < MAX_OPEN; n++) {
+                const sending = this.send(messageOf(++this.count)).finally(() => this.sending.delete(sending));
+                this.sending.add(sending);
+            }
+        }, TICK_MS);
+    }
+
+    /** Ends the load; all of it is with Postfix then. */
+    async stop(): Promise<void> {
+        clearInterval(this.timer);
+        await Promise.all(this.sending);
+        this.transport.close();
+    }
+
+    private open(): number {
+        return this.count - this.world.farm.ledger.deliveries().length - this.world.sink.mails.entries().length;
+    }
+
+    private async send(message: Omit<SentMessage, 'at'>): Promise<void> {
+        await this.transport.sendMail({ from: message.from, to: message.to, subject: `Minutes ${message.testId}`, text: BODIES[message.kind], headers: { 'X-Test-Id': message.testId } });
+        this.sent.push({ ...message, at: Date.now() });
+    }
+}
