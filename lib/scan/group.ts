@@ -50,7 +50,7 @@ export interface MemberStatus {
 const FAILURES = 3;
 const FIRST_PAUSE = 500;
 /** A server that is back is found within this time and one ping. */
-const LONGEST_PAUSE = 4000;
+const LONGEST_PAUSE = 2000;
 const SILENCE = 500;
 const STUCK_AT_LEAST = 1000;
 const STUCK_FACTOR = 4;

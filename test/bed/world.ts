@@ -13,7 +13,7 @@ import { startMongo, type MongoService } from './services/mongo';
 import { startPostfix, type PostfixService } from './services/postfix';
 import type { Service } from './services/process';
 import { startRedis } from './services/redis';
-import { startRspamd } from './services/rspamd';
+import { startRspamd, type RspamdOptions } from './services/rspamd';
 import { SMTP_PORT, startZoneMta, type HostTables, type Release, type ZoneMta } from './zonemta';
 
 export const SENDER_DOMAIN = 'sender.example';
@@ -28,9 +28,13 @@ export interface WorldOptions {
     /** Which recipients the external relay refuses. */
     relayRefuses?: (to: string) => Reply | undefined;
     rspamds?: number;
+    /** Of every one of them. */
+    rspamd?: Pick<RspamdOptions, 'sign'>;
     /** Servers of the filter group besides these: fakes that the test starts. */
     fakeScanners?: (host: string) => readonly string[];
     postfix?: boolean;
+    /** The ledger of the destinations keeps whole messages. */
+    keepMail?: boolean;
     /** Options of the plugins by name (`index`, `rspamd`, ...), over the world's own; `false` leaves the plugin out. */
     plugins?: Record<string, Record<string, unknown> | false>;
     /** Other tables of ZoneMTA's configuration, over the world's own. */
@@ -101,7 +105,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         const pool = poolOf(k, ipv6);
         const names = new Map(pool.all.map((address, index) => [address, `out${index + 1}.provider.example`]));
 
-        const farm = await stoppable(MxFarm.start({ k, destinations: ipv6 ? planned : options.destinations(pool), port: MX_PORT, ipv6 }));
+        const farm = await stoppable(MxFarm.start({ k, destinations: ipv6 ? planned : options.destinations(pool), port: MX_PORT, ipv6, keepRaw: options.keepMail === true }));
         const sink = await stoppable(Sink.start({ k, domains: [SENDER_DOMAIN], port: MX_PORT }));
         mkdirSync(join(dir, 'ca'));
         const authority = await makeAuthority(join(dir, 'ca'));
@@ -114,7 +118,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         const [redis, mongo, clamd] = await Promise.all([stoppable(startRedis({ host, dir })), stoppable(startMongo({ host, dir })), stoppable(startClamd({ host, dir }))]);
         say(`Redis, clamd; MongoDB: ${mongo.kind}`);
         const nameserver = `${dns.address}:5355`;
-        const launchRspamd = (index: number) => startRspamd({ host, dir, port: 11333 + index, nameserver, redis: `${host}:6379`, clamd: `${host}:3310` });
+        const launchRspamd = (index: number) => startRspamd({ host, dir, port: 11333 + index, nameserver, redis: `${host}:6379`, clamd: `${host}:3310`, ...options.rspamd });
         const rspamds: Awaited<ReturnType<typeof launchRspamd>>[] = [];
         undo.push(() => Promise.all(rspamds.map(service => service.stop())));
         await Promise.all(Array.from({ length: options.rspamds ?? 1 }, async (_, index) => (rspamds[index] = await launchRspamd(index))));

@@ -8,7 +8,7 @@ export const DESTINATION = 'open.example';
 
 const TICK_MS = 100;
 /** Of the messages on their way; the bed's database takes some ten a second, and a backlog would hide what happens now. */
-const MAX_OPEN = 40;
+const MAX_OPEN = 60;
 const SPAM_EVERY = 5;
 
 /** What number `n` is. */
