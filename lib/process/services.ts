@@ -112,9 +112,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     const scanning = startScanning(app, settings, log, now);
     const me = `${app.manager.context}:${hostname()}:${process.pid}`;
     const bulletins = new Bulletins(redis, shared.keyPrefix, me, () => (scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}), now, redisAway);
-    if (scanning) {
-        await bulletins.start();
-    }
+    await bulletins.start();
     const pool = await keepPool(app, host, settings, log, gate);
     log.event('READY', { context: app.manager.context, pool: pool(senderZone()).length });
     return {

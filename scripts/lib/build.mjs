@@ -8,8 +8,8 @@ const outputs = [
     { project: 'tsconfig.build.json', sources: ['plugins', 'lib', 'bin'], into: ['dist'] },
     {
         project: 'tsconfig.bed.json',
-        sources: ['plugins', 'lib', 'bin', 'test/bed'],
-        into: ['.build/test', '.build/plugins', '.build/lib', '.build/bin']
+        sources: ['plugins', 'lib', 'bin', 'test/bed', 'bench'],
+        into: ['.build/test', '.build/bench', '.build/plugins', '.build/lib', '.build/bin']
     }
 ];
 

@@ -37,8 +37,8 @@ export interface WorldOptions {
     keepMail?: boolean;
     /** Options of the plugins by name (`index`, `rspamd`, ...), over the world's own; `false` leaves the plugin out. */
     plugins?: Record<string, Record<string, unknown> | false>;
-    /** Other tables of ZoneMTA's configuration, over the world's own. */
-    config?: HostTables;
+    /** Other tables of ZoneMTA's configuration, over the world's own; those in `plugins` are added. */
+    config?: HostTables | ((host: string) => HostTables);
     keep?: boolean;
     /** Told what is being started. */
     say?: (line: string) => void;
@@ -182,6 +182,7 @@ interface ConfigParts {
 }
 
 function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: ConfigParts): HostTables {
+    const own = typeof options.config === 'function' ? options.config(host) : (options.config ?? {});
     return {
         nameservers: [nameserver],
         dbs: { mongo, sender: new URL(mongo).pathname.slice(1), redis: { host, port: 6379, db: 3 } },
@@ -194,8 +195,8 @@ function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: C
             bounces: { pool: 'default', port: MX_PORT, ignoreIPv6: true, connections: 2, processes: 1 },
             relay: { pool: 'default', host: relay.name, port: relay.ports.starttls, auth: { user: RELAY_USER, pass: RELAY_PASSWORD }, ignoreIPv6: true, connections: 3, processes: 1 }
         },
-        ...options.config,
-        plugins: pluginsOf(options, rspamds)
+        ...own,
+        plugins: { ...pluginsOf(options, rspamds), ...(own['plugins'] as HostTables | undefined) }
     };
 }
 
