@@ -4,7 +4,8 @@ import { BODIES } from '../../bed/demo/plan';
 import type { SentMessage } from '../../bed/internet';
 import { SENDER_DOMAIN, type World } from '../../bed/world';
 
-export const DESTINATION = 'open.example';
+/** Several: ZoneMTA takes its time with the mail of one. */
+export const DESTINATIONS = Array.from({ length: 10 }, (_, n) => `open${n}.example`);
 
 const TICK_MS = 100;
 /** Of the messages that wait in Postfix: a long backlog would hide what happens now. */
@@ -15,7 +16,8 @@ const SPAM_EVERY = 5;
 export function messageOf(n: number): Omit<SentMessage, 'at'> {
     const kind = n % SPAM_EVERY !== 0 ? 'clean' : n % (2 * SPAM_EVERY) === 0 ? 'gtube' : 'eicar';
     const number = String(n).padStart(5, '0');
-    return { testId: `s20-${number}`, from: `user${n % 7}@${SENDER_DOMAIN}`, to: `m${number}@${DESTINATION}`, destination: DESTINATION, kind, expect: kind === 'clean' ? 'deliver' : 'refuse' };
+    const destination = DESTINATIONS[n % DESTINATIONS.length] ?? '';
+    return { testId: `s20-${number}`, from: `user${n % 7}@${SENDER_DOMAIN}`, to: `m${number}@${destination}`, destination, kind, expect: kind === 'clean' ? 'deliver' : 'refuse' };
 }
 
 export class Load {
