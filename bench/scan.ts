@@ -2,8 +2,10 @@
  * `npm run bench:scan`: what the filter group costs over the scans themselves, and how many messages a second ZoneMTA takes
  * with it and with its own core/rspamd, on the same rspamd servers.
  */
-import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Table from 'cli-table3';
 import nodemailer from 'nodemailer';
@@ -17,10 +19,10 @@ import { SMTP_PORT } from '../test/bed/zonemta';
 
 const IN_FLIGHT = 50;
 const SCANS = 2000;
-const MAILS = 300;
+const MAILS = 200;
 const CORE_PORT = 2527;
 const LIMIT_MS = 20;
-/** What a scan takes at the server that tells how long it took. */
+/** What a scan takes at the server that tells how long it took: from half of this to one and a half. */
 const KNOWN_MS = 50;
 const ROUNDS = 4;
 const MESSAGE = Buffer.from(`From: a@${SENDER_DOMAIN}\r\nTo: b@open.example\r\nSubject: Minutes\r\n\r\n${BODIES.clean}`);
@@ -88,21 +90,31 @@ async function realScans(servers: readonly string[]): Promise<{ direct: number[]
 
 /** The group's own part, against a server that says as the score how long it took. */
 async function knownScans(): Promise<number[]> {
-    const server: Server = createServer((req, res) => {
-        const started = performance.now();
-        req.resume().on('end', () => setTimeout(() => res.end(JSON.stringify({ action: 'no action', score: performance.now() - started })), KNOWN_MS));
-    });
-    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-    const group = groupOf([`http://127.0.0.1:${(server.address() as AddressInfo).port}`]);
+    const server = new Worker(__filename);
+    const [port] = (await once(server, 'message')) as [number];
+    const group = groupOf([`http://127.0.0.1:${port}`]);
     const own: number[] = [];
-    await many(async () => {
+    const scan = async () => {
         const started = performance.now();
         const { answer } = await group.scan(FACTS, BODY);
         own.push(performance.now() - started - answer.score);
-    }, SCANS);
+    };
+    await many(scan, SCANS / ROUNDS);
+    own.length = 0;
+    await many(scan, SCANS);
     await group.close();
-    server.close();
+    await server.terminate();
     return own;
+}
+
+/** The server of `knownScans`, in a thread of its own. */
+function serveKnownScans(): void {
+    const server = createServer((req, res) => {
+        const started = performance.now();
+        const ms = KNOWN_MS * (0.5 + Math.random());
+        req.resume().on('end', () => setTimeout(() => res.end(JSON.stringify({ action: 'no action', score: performance.now() - started })), ms));
+    });
+    server.listen(0, '127.0.0.1', () => parentPort?.postMessage((server.address() as AddressInfo).port));
 }
 
 function groupOf(servers: readonly string[]): Scanner {
@@ -128,16 +140,19 @@ async function many(run: () => Promise<void>, count: number): Promise<number[]> 
 async function rate(world: World, port: number): Promise<number> {
     const transport = nodemailer.createTransport({ host: world.host, port, ignoreTLS: true, pool: true, maxConnections: IN_FLIGHT, maxMessages: Infinity });
     const started = Date.now();
-    await Promise.all(Array.from({ length: MAILS }, (_, n) => transport.sendMail({ from: `a@${SENDER_DOMAIN}`, to: `m${port}-${n}@open.example`, subject: 'Minutes', text: BODIES.clean })));
+    // the bed's database is locked now and then, and ZoneMTA puts that message off
+    const sent = await Promise.allSettled(
+        Array.from({ length: MAILS }, (_, n) => transport.sendMail({ from: `a@${SENDER_DOMAIN}`, to: `m${port}-${n}@open.example`, subject: 'Minutes', text: BODIES.clean }))
+    );
     const seconds = (Date.now() - started) / 1000;
     transport.close();
     await drained(world);
-    return MAILS / seconds;
+    return sent.filter(({ status }) => status === 'fulfilled').length / seconds;
 }
 
 /** Deliveries of one measurement must not slow down the next one. */
 async function drained(world: World): Promise<void> {
-    for (let tries = 0; tries < 600; tries++) {
+    for (let tries = 0; tries < 100; tries++) {
         const { active, deferred } = (await world.zonemta.api('/counter/zone/default')).body as { active?: { rows?: number }; deferred?: { rows?: number } };
         if ((active?.rows ?? 0) + (deferred?.rows ?? 0) === 0) {
             return;
@@ -155,4 +170,8 @@ function shown(values: readonly number[], share: number): string {
     return rank(values, share).toFixed(1);
 }
 
-void main().then(code => process.exit(code));
+if (isMainThread) {
+    void main().then(code => process.exit(code));
+} else {
+    serveKnownScans();
+}
