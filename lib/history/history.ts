@@ -8,8 +8,22 @@ import { oneLine } from '../delivery/state';
 
 export const COLLECTION = 'smart-relay-history';
 
+/** What the scan of a message came to. `action` and `score` are rspamd's; empty without a verdict. */
+export interface ScanEvent {
+    kind: 'scan';
+    result: string;
+    action: string;
+    score: number;
+    server: string;
+    ms: number;
+    /** Servers that were asked, in order. */
+    tried: readonly string[];
+    /** What weighed most, as "NAME(score)". */
+    symbols: readonly string[];
+}
+
 export type HistoryEvent =
-    | { kind: 'scan'; result: string; action: string; score: number; server: string; ms: number }
+    | ScanEvent
     | { kind: 'attempt'; attempt: Attempt; verdict: string; reason: string; zone: string; phase: 'pool' | 'relay'; next?: number }
     | { kind: 'delivered'; attempt: Attempt; zone: string; phase: 'pool' | 'relay' };
 

@@ -10,7 +10,7 @@ import { addRoute, type PluginApp, type Route } from '../zonemta/app';
 /** What the routes show. While the gate is closed there is only `status`. */
 export interface Operations {
     token(): string;
-    status(): Record<string, unknown>;
+    status(): Promise<Record<string, unknown>>;
     open(): { switches: Switches; history: History; thrown(fields: Record<string, string>): void } | undefined;
 }
 
@@ -33,7 +33,7 @@ export function registerRoutes(app: PluginApp, operations: Operations): void {
         return route(request);
     };
 
-    addRoute(app, 'get', `${PREFIX}/status`, guarded(async () => ({ code: 200, body: operations.status() })));
+    addRoute(app, 'get', `${PREFIX}/status`, guarded(async () => ({ code: 200, body: await operations.status() })));
 
     addRoute(
         app,

@@ -7,6 +7,8 @@ export const LOG_CODES = {
     SCAN_REJECTED: 'a message was refused by the scan',
     SCAN_DEFERRED: 'a message was put off by the scan, or no scan was possible',
     SCAN_ACCEPTED: 'a message passed the scan, or was accepted unscanned by the operator\'s choice',
+    SCANNER_EJECTED: 'an rspamd server fails and gets no scans until it answers again',
+    SCANNER_RETURNED: 'an rspamd server has given a verdict and is back',
     ATTEMPT_REROUTE: 'a refused delivery goes out again from another address',
     ATTEMPT_DEFER: 'a refused delivery waits for its next time in the schedule',
     ATTEMPT_RELAY: 'a delivery moves to a relay zone',

@@ -12,20 +12,21 @@ export function serveOperations(app: PluginApp, gate: Gate<Services>): void {
     const operations: Operations = {
         // a closed gate may mean wrong settings: the token counts all the same
         token: () => gate.services?.settings.shared.apiToken ?? rawToken(app),
-        status: () => ({ version, gate: gate.state, faults: gate.faults, ...(gate.services ? summary(gate.services) : {}) }),
+        status: async () => ({ version, gate: gate.state, faults: gate.faults, ...(gate.services ? await summary(gate.services) : {}) }),
         open: () => gate.services && { ...gate.services, thrown: fields => gate.services?.log.event('SWITCH', fields) }
     };
     registerRoutes(app, operations);
 }
 
-function summary({ settings, switches, history }: Services) {
+async function summary({ settings, switches, history, bulletins }: Services) {
     return {
         shadow: settings.shared.shadow,
         zones: settings.shared.zones,
         relayZones: settings.relay?.zones ?? [],
         plugins: { rspamd: !!settings.rspamd, randomIp: !!settings.randomIp, reputation: !!settings.reputation, relay: !!settings.relay },
         off: switches.list(),
-        historyLost: history.lost
+        historyLost: history.lost,
+        processes: (await bulletins.read()).map(({ process, at, content }) => ({ process, at, ...content }))
     };
 }
 

@@ -1,5 +1,6 @@
 /** Everything that the hooks of a process need, built once when all plugins have joined and the settings are proven. */
 import dns from 'node:dns';
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { SenderDelivery } from '@zone-eu/types';
@@ -7,6 +8,7 @@ import type { Redis } from 'ioredis';
 import { unbindable } from '../checks/bindable';
 import type { Classification, Reply } from '../delivery/types';
 import { FallbackBudget, MemoryBudget, RedisBudget, type BudgetStore } from '../health/budget';
+import { Bulletins } from '../health/bulletins';
 import { failFast } from '../health/redis';
 import { Switches } from '../health/switches';
 import { History } from '../history/history';
@@ -16,9 +18,12 @@ import { loadProviders } from '../providers/patterns';
 import { packageRulesDir } from '../responses/load';
 import { classify } from '../responses/match';
 import { WatchedRules } from '../responses/watch';
+import { Scanner } from '../scan/scanner';
 import { packageRoot } from '../settings/package-root';
 import { parseSettings, type Settings } from '../settings/parse';
+import type { RspamdSettings } from '../settings/rspamd';
 import type { PluginApp } from '../zonemta/app';
+import { sweepSpool } from '../zonemta/body';
 import { deferTimes, hostConfig, poolOf, senderZone, type HostConfig } from '../zonemta/host';
 import type { Gate } from './gate';
 import { EventLog } from './log';
@@ -31,11 +36,35 @@ export interface Flight {
     address: string;
 }
 
+/** Messages that the scan has decided, since the start of the process. */
+export interface ScanCounts {
+    scanned: number;
+    /** Answered by another server than the first one asked. */
+    moved: number;
+    rejected: number;
+    putOff: number;
+    /** rspamd called it spam, and the settings let it pass. */
+    acceptedSpam: number;
+    unscanned: number;
+    oversize: number;
+    skipped: number;
+}
+
+export interface Scanning {
+    settings: RspamdSettings;
+    scanner: Scanner;
+    counts: ScanCounts;
+}
+
 export interface Services {
     settings: Settings;
     host: HostConfig;
     log: EventLog;
     history: History;
+    /** What all processes say of themselves. */
+    bulletins: Bulletins;
+    /** Where messages come in, when the rspamd plugin is enabled. */
+    scanning: Scanning | undefined;
     switches: Switches;
     budget: BudgetStore;
     destinations: Destinations;
@@ -85,6 +114,10 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     }
     const switches = new Switches(redis, shared.keyPrefix, redisAway);
     await switches.start();
+    const scanning = startScanning(app, settings, log, now);
+    const me = `${app.manager.context}:${hostname()}:${process.pid}`;
+    const bulletins = new Bulletins(redis, shared.keyPrefix, me, () => (scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}), now, redisAway);
+    await bulletins.start();
     const pool = await keepPool(app, host, settings, log, gate);
     log.event('READY', { context: app.manager.context, pool: pool(senderZone()).length });
     return {
@@ -92,6 +125,8 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         host,
         log,
         history,
+        bulletins,
+        scanning,
         switches,
         budget: budgetOf(settings, redis, now, redisAway),
         destinations: new Destinations(hostResolver, providers, now),
@@ -110,6 +145,25 @@ const hostResolver = {
     a: promisify(dns.resolve4) as (host: string) => Promise<string[]>,
     aaaa: promisify(dns.resolve6) as (host: string) => Promise<string[]>
 };
+
+/** Mail comes in at receivers, and over HTTP in main. */
+function startScanning(app: PluginApp, { rspamd }: Settings, log: EventLog, now: () => number): Scanning | undefined {
+    if (!rspamd || app.manager.context === 'sender') {
+        return undefined;
+    }
+    void sweepSpool(now());
+    const scanner = new Scanner(
+        rspamd,
+        {
+            ejected: (server, error) => log.event('SCANNER_EJECTED', { server, error }),
+            returned: server => log.event('SCANNER_RETURNED', { server })
+        },
+        now,
+        Math.random
+    );
+    const counts: ScanCounts = { scanned: 0, moved: 0, rejected: 0, putOff: 0, acceptedSpam: 0, unscanned: 0, oversize: 0, skipped: 0 };
+    return { settings: rspamd, scanner, counts };
+}
 
 async function connect(app: PluginApp): Promise<Redis | undefined> {
     if (!app.redis) {

@@ -1,107 +1,187 @@
-/** Asks a group of rspamd servers about a message: the next one when one does not answer, all of them within one time. */
-import { request } from 'undici';
+/** Asks a group of rspamd servers about a message, all of them within one time. Which server is asked: group.ts. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { oneLine } from '../delivery/state';
-import type { ScanAction } from '../settings/rspamd';
-import { interpret, type ScanVerdict } from './verdict';
+import type { Body } from '../zonemta/body';
+import { Group, type Member, type MemberStatus } from './group';
+import { failureKind, RspamdServer, type RspamdRequest, type ScanFacts } from './rspamd';
+import { readAnswer, type Answer } from './verdict';
 
-export interface ScanSettings {
+export type { ScanFacts };
+
+export interface ScannerSettings extends RspamdRequest {
     servers: readonly string[];
-    password: string;
-    /** For all tries together, ms. */
+    /** By URL; 1 for all others. */
+    weights: Readonly<Record<string, number>>;
+    /** For all tries of a message together, ms. */
     timeout: number;
-    actions: Readonly<Record<string, ScanAction>>;
-    settingsId: string;
-}
-
-/** What rspamd is told about the way the message came in. */
-export interface ScanFacts {
-    id: string;
-    from: string;
-    to: readonly string[];
-    user?: string | undefined;
-    ip?: string | undefined;
-    helo?: string | undefined;
-    hostname?: string | undefined;
 }
 
 export interface ScanResult {
-    verdict: ScanVerdict;
+    answer: Answer;
     server: string;
     ms: number;
+    /** All servers that were asked, in order. */
+    tried: string[];
 }
 
 /** No server gave a verdict. */
 export class ScanUnavailable extends Error {
     override name = 'ScanUnavailable';
+
+    constructor(
+        message: string,
+        readonly tried: string[]
+    ) {
+        super(message);
+    }
 }
 
-const MAX_ANSWER = 4 * 1024 * 1024;
+export interface ScannerEvents {
+    ejected(server: string, error: string): void;
+    returned(server: string): void;
+}
 
-/**
- * Scans a message.
- *
- * @throws ScanUnavailable when no server gave a verdict in time; its message says what each one did, without secrets
- */
-export async function scan(settings: ScanSettings, facts: ScanFacts, body: Buffer, now: () => number, random: () => number): Promise<ScanResult> {
-    const started = now();
-    const first = Math.floor(random() * settings.servers.length);
-    const order = [...settings.servers.slice(first), ...settings.servers.slice(0, first)];
-    const failures: string[] = [];
-    for (const [tried, server] of order.entries()) {
-        const left = started + settings.timeout - now();
-        if (left <= 0) {
-            break;
-        }
+interface Try {
+    member: Member;
+    since: number;
+    abort: AbortController;
+    /** Never rejects. */
+    settled: Promise<Settled>;
+}
+
+type Settled = { answer: Answer } | { error: Error };
+
+/** The first try and the one that doubles it. */
+const MAX_AT_ONCE = 2;
+const PING_EVERY = 100;
+
+export class Scanner {
+    private readonly group: Group;
+    private readonly servers: ReadonlyMap<string, RspamdServer>;
+    private readonly pinging: NodeJS.Timeout;
+
+    constructor(
+        private readonly settings: ScannerSettings,
+        private readonly events: ScannerEvents,
+        private readonly now: () => number,
+        random: () => number
+    ) {
+        this.group = new Group(settings.servers.map(url => ({ url, weight: settings.weights[url] ?? 1 })), now, random);
+        this.servers = new Map(settings.servers.map(url => [url, new RspamdServer(url)]));
+        this.pinging = setInterval(() => this.pingEjected(), PING_EVERY).unref();
+    }
+
+    /**
+     * Scans a message.
+     *
+     * @throws ScanUnavailable when no server gave a verdict in time; its message says what each one did, without secrets
+     */
+    async scan(facts: ScanFacts, body: Body): Promise<ScanResult> {
+        const started = this.now();
+        const deadline = started + this.settings.timeout;
+        const running = new Set<Try>();
+        const tried: Member[] = [];
+        const failures: string[] = [];
+        let verdictOf: Try | undefined;
+        const names = () => tried.map(({ url }) => url);
+        const begin = () => {
+            const member = this.group.pick(tried);
+            if (member) {
+                tried.push(member);
+                running.add(this.begin(member, facts, body));
+            }
+        };
         try {
-            // a server that hangs must leave time for the others
-            const share = Math.ceil(left / (order.length - tried));
-            const verdict = interpret(await ask(server, settings, facts, body, share), settings.actions);
-            return { verdict, server, ms: now() - started };
-        } catch (err) {
-            failures.push(`${server}: ${oneLine((err as Error).message, 200)}`);
+            for (;;) {
+                if (running.size === 0) {
+                    begin();
+                }
+                const [oldest] = running;
+                if (!oldest) {
+                    throw new ScanUnavailable(failures.join('; '), names());
+                }
+                const mayHedge = running.size < MAX_AT_ONCE && tried.length < this.group.members.length;
+                const hedgeAt = mayHedge ? this.group.hedgeAt(oldest.member, oldest.since) : Infinity;
+                const first = await firstOf(running, Math.min(hedgeAt, deadline) - this.now());
+                if (first) {
+                    running.delete(first.attempt);
+                    const { member, since } = first.attempt;
+                    if ('answer' in first.settled) {
+                        verdictOf = first.attempt;
+                        this.succeed(member, this.now() - since);
+                        return { answer: first.settled.answer, server: member.url, ms: this.now() - started, tried: names() };
+                    }
+                    failures.push(this.fail(member, first.settled.error));
+                } else if (this.now() >= deadline) {
+                    throw new ScanUnavailable([...failures, `no verdict in ${this.settings.timeout} ms`].join('; '), names());
+                } else if (mayHedge && this.group.hedgeAt(oldest.member, oldest.since) <= this.now()) {
+                    begin();
+                }
+            }
+        } finally {
+            for (const { member, since, abort } of running) {
+                abort.abort();
+                if (this.group.giveUp(member, since, !verdictOf || since < verdictOf.since)) {
+                    this.events.ejected(member.url, member.lastError);
+                }
+            }
         }
     }
-    throw new ScanUnavailable(failures.join('; ') || 'no time left');
-}
 
-async function ask(server: string, settings: ScanSettings, facts: ScanFacts, body: Buffer, timeout: number): Promise<unknown> {
-    const response = await request(new URL('/checkv2', server), {
-        method: 'POST',
-        body,
-        headers: headersFor(settings, facts),
-        signal: AbortSignal.timeout(timeout)
-    });
-    if (response.statusCode !== 200) {
-        // destroyed unread it emits an AbortError, which would end the process if nobody listened
-        response.body.on('error', () => undefined).destroy();
-        throw new Error(`HTTP ${response.statusCode}`);
+    status(): MemberStatus[] {
+        return this.group.status();
     }
-    const chunks: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of response.body as AsyncIterable<Buffer>) {
-        size += chunk.length;
-        if (size > MAX_ANSWER) {
-            throw new Error('the answer does not end');
+
+    async close(): Promise<void> {
+        clearInterval(this.pinging);
+        await Promise.all([...this.servers.values()].map(server => server.close()));
+    }
+
+    private begin(member: Member, facts: ScanFacts, body: Body): Try {
+        this.group.begin(member);
+        const abort = new AbortController();
+        const settled = this.ask(member, facts, body, abort.signal).then(
+            answer => ({ answer }),
+            (error: Error) => ({ error })
+        );
+        return { member, since: this.now(), abort, settled };
+    }
+
+    private async ask(member: Member, facts: ScanFacts, body: Body, signal: AbortSignal): Promise<Answer> {
+        const server = this.servers.get(member.url) as RspamdServer;
+        return readAnswer(await server.check(this.settings, facts, body, signal));
+    }
+
+    private succeed(member: Member, ms: number): void {
+        const wasUp = member.state === 'up';
+        this.group.succeed(member, ms);
+        if (!wasUp) {
+            this.events.returned(member.url);
         }
-        chunks.push(chunk);
     }
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+
+    private fail(member: Member, err: Error): string {
+        const error = oneLine(err.message || err.name, 200);
+        if (this.group.fail(member, failureKind(err), error)) {
+            this.events.ejected(member.url, error);
+        }
+        return `${member.url}: ${error}`;
+    }
+
+    private pingEjected(): void {
+        for (const member of this.group.duePings()) {
+            void this.servers.get(member.url)?.ping().then(there => there && this.group.pinged(member));
+        }
+    }
 }
 
-/** Headers of rspamd's protocol (its "protocol" page). An address from outside may hold anything but a line end. */
-function headersFor(settings: ScanSettings, facts: ScanFacts): string[] {
-    const pairs: [string, string | undefined][] = [
-        ['content-type', 'message/rfc822'],
-        ['queue-id', facts.id],
-        ['from', facts.from],
-        ...facts.to.map((rcpt): [string, string] => ['rcpt', rcpt]),
-        ['user', facts.user],
-        ['ip', facts.ip],
-        ['helo', facts.helo],
-        ['hostname', facts.hostname],
-        ['password', settings.password],
-        ['settings-id', settings.settingsId]
-    ];
-    // latin1 of the UTF-8 bytes: what undici sends on the wire is then UTF-8
-    return pairs.flatMap(([name, value]) => (value ? [name, Buffer.from(oneLine(value, 1000), 'utf8').toString('latin1')] : []));
+/** The first try that settles within `ms`, or undefined. */
+async function firstOf(running: ReadonlySet<Try>, ms: number): Promise<{ attempt: Try; settled: Settled } | undefined> {
+    const timer = new AbortController();
+    const late = sleep(Math.max(0, ms), undefined, { signal: timer.signal }).catch(() => undefined);
+    try {
+        return await Promise.race([late, ...[...running].map(attempt => attempt.settled.then(settled => ({ attempt, settled })))]);
+    } finally {
+        timer.abort();
+    }
 }

@@ -20,6 +20,7 @@ export function crossFaults(tables: Tables, host: HostZones): Fault[] {
         ...setFaults(tables),
         ...sharedFaults(tables, zones, host.pools),
         ...actionFaults(tables.get('rspamd'), zones),
+        ...weightFaults(tables.get('rspamd')),
         ...relayFaults(tables, zones)
     ];
 }
@@ -87,6 +88,19 @@ function actionFaults(table: PluginTable | undefined, zones: Zones): Fault[] {
         const [, name] = typeof value === 'string' ? (/^zone:([^\sA-Z]+)$/.exec(value) ?? []) : [];
         return name === undefined || zones.has(name) ? [] : [unknownZone(table.key, ['actions', action], value, zones, name)];
     });
+}
+
+/** A weight without a server is a server that was forgotten, or misspelt. */
+function weightFaults(table: PluginTable | undefined): Fault[] {
+    const { weights, servers } = table?.options ?? {};
+    if (!table || !isTable(weights) || !Array.isArray(servers)) {
+        return [];
+    }
+    const origin = (url: unknown) => (typeof url === 'string' && URL.canParse(url) ? new URL(url).origin : undefined);
+    const known = servers.map(origin);
+    return Object.entries(weights)
+        .filter(([url]) => origin(url) !== undefined && !known.includes(origin(url)))
+        .map(([url, weight]) => fault(table.key, ['weights', url], foundText(weight), 'a URL that is in servers', 'this URL is not in servers'));
 }
 
 function relayFaults(tables: Tables, zones: Zones): Fault[] {

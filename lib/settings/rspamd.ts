@@ -1,6 +1,7 @@
 import * as v from 'valibot';
-import { table } from './tables';
+import { table, tableOf } from './tables';
 import { duration, size } from './units';
+import { flag, numberBetween } from './values';
 
 /** What becomes of a message: refused, put off, accepted with a mark, accepted, or accepted into another sending zone. */
 export type ScanAction = 'reject' | 'tempfail' | 'tag' | 'accept' | `zone:${string}`;
@@ -12,6 +13,9 @@ const AN_ACTION = '"reject", "tempfail", "tag", "accept" or "zone:NAME"';
 const A_PASSWORD = 'visible ASCII characters, or "" for none';
 const AN_ID = 'an id of rspamd\'s settings: letters, digits and any of "._-", or "" for none';
 const UNAVAILABLE = '"tempfail" or "accept"';
+const OVERSIZE = '"reject", "tempfail" or "accept"';
+const FLAGS = 'a list of flags of rspamd\'s protocol like "pass_all" or "groups"';
+const INTERFACES = 'a list of names of SMTP interfaces';
 
 /** Comes out as the URL's origin: without a slash at its end. */
 const serverUrl = v.pipe(
@@ -35,26 +39,37 @@ const scanAction = v.custom<ScanAction>(
     AN_ACTION
 );
 
+/** Every action that rspamd can answer, with what becomes of the message. */
+const actionsTable = table({
+    reject: v.optional(scanAction, 'reject'),
+    'soft reject': v.optional(scanAction, 'tempfail'),
+    greylist: v.optional(scanAction, 'accept'),
+    'add header': v.optional(scanAction, 'accept'),
+    'rewrite subject': v.optional(scanAction, 'accept'),
+    'no action': v.optional(scanAction, 'accept')
+});
+
 /** Options of `modules/zonemta-smart-relay/rspamd`. */
 export const rspamdSchema = table({
     servers: v.pipe(v.array(serverUrl, SERVERS), v.minLength(1, SERVERS)),
+    weights: v.optional(tableOf(serverUrl, numberBetween(0.01, 100)), {}),
     password: v.optional(v.pipe(v.string(A_PASSWORD), v.regex(/^[ -~]*$/, A_PASSWORD)), ''),
     timeout: v.optional(duration('100ms', '5m'), '10s'),
     maxSize: v.optional(size('1KiB', '1GiB'), '50MiB'),
+    onOversize: v.optional(v.picklist(['reject', 'tempfail', 'accept'], OVERSIZE), 'reject'),
     onUnavailable: v.optional(v.picklist(['tempfail', 'accept'], UNAVAILABLE), 'tempfail'),
-    actions: v.optional(
+    settingsId: v.optional(v.pipe(v.string(AN_ID), v.regex(/^[\w.-]*$/, AN_ID)), ''),
+    flags: v.optional(v.array(v.pipe(v.string(FLAGS), v.regex(/^[a-z_]{1,32}$/, FLAGS)), FLAGS), []),
+    skip: v.optional(
         table({
-            reject: v.optional(scanAction, 'reject'),
-            'soft reject': v.optional(scanAction, 'tempfail'),
-            greylist: v.optional(scanAction, 'accept'),
-            'add header': v.optional(scanAction, 'accept'),
-            'rewrite subject': v.optional(scanAction, 'accept'),
-            'no action': v.optional(scanAction, 'accept')
+            interfaces: v.optional(v.array(v.string(INTERFACES), INTERFACES), []),
+            authenticated: v.optional(flag, false),
+            nullSender: v.optional(flag, false)
         }),
         {}
     ),
-    settingsId: v.optional(v.pipe(v.string(AN_ID), v.regex(/^[\w.-]*$/, AN_ID)), '')
+    actions: v.optional(actionsTable, {})
 });
 
-/** `timeout` is in milliseconds, `maxSize` in bytes, `servers` are origins; `actions` has every action that rspamd can answer. */
+/** `timeout` is in milliseconds, `maxSize` in bytes, `servers` and the keys of `weights` are origins; `actions` has every action that rspamd can answer. */
 export type RspamdSettings = v.InferOutput<typeof rspamdSchema>;

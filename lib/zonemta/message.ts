@@ -1,5 +1,4 @@
 /** Reading and changing a message on its way in, as lib/mail-drop.js of ZoneMTA runs the hooks. */
-import type { Readable, Writable } from 'node:stream';
 import type { Envelope, Headers } from '@zone-eu/types';
 
 /** Key of what belongs to the message rather than to one delivery. Another one than the state's: the message's values overwrite a delivery's. */
@@ -28,62 +27,35 @@ export function messageFacts(holder: Record<string, unknown> & { from?: string }
     return typeof stored?.sender === 'string' ? { sender: stored.sender, guess: stored.guess === true } : { sender: holder.from ?? '', guess: true };
 }
 
-/**
- * The body of a message as it passes through an analyzer hook: up to `maxSize` bytes are kept until the message is decided.
- */
-export class Collector {
-    private readonly bodies = new WeakMap<object, { chunks: Buffer[]; size: number; complete: boolean }>();
-
-    constructor(private readonly maxSize: () => number) {}
-
-    /** The analyzer hook: passes the message on and keeps a copy. */
-    collect(envelope: Envelope, source: Readable, destination: Writable): void {
-        if (envelope.interface === BOUNCE_INTERFACE) {
-            source.pipe(destination);
-            return;
-        }
-        const body = { chunks: [] as Buffer[], size: 0, complete: false };
-        this.bodies.set(envelope, body);
-        const limit = this.maxSize();
-        source.on('data', (chunk: Buffer) => {
-            body.size += chunk.length;
-            if (body.size <= limit) {
-                body.chunks.push(chunk);
-            } else {
-                body.chunks.length = 0;
-            }
-        });
-        source.once('end', () => (body.complete = true));
-        source.pipe(destination);
-    }
-
-    /** Takes the body out. `undefined`: never seen whole; `'oversize'`: over the limit. */
-    take(envelope: Envelope): Buffer | 'oversize' | undefined {
-        const body = this.bodies.get(envelope);
-        this.bodies.delete(envelope);
-        if (!body?.complete) {
-            return undefined;
-        }
-        if (body.size > this.maxSize()) {
-            return 'oversize';
-        }
-        // the limit may have been a lower one when the body passed: it is 0 until the settings are known
-        const whole = Buffer.concat(body.chunks);
-        return whole.length === body.size ? whole : undefined;
-    }
+/** A header line that is added. `order` counts from the top (0), or from the bottom (-1); without one it goes to the bottom, as milters add. */
+export interface AddedHeader {
+    name: string;
+    value: string;
+    order?: number;
 }
 
-/** Adds and removes header lines. Positions are rspamd's: 0 and undefined are the top, negative ones count from the bottom. */
-export function changeHeaders(headers: Headers, changes: { add: readonly { name: string; value: string; order?: number }[]; remove: readonly string[] }): void {
-    for (const name of changes.remove) {
-        headers.remove(name);
+/** A header that is removed. `nth` counts its lines from the top (1), or from the bottom (-1); 0 is all of them. */
+export interface RemovedHeader {
+    name: string;
+    nth: number;
+}
+
+export interface HeaderChanges {
+    add: readonly AddedHeader[];
+    remove: readonly RemovedHeader[];
+}
+
+/** Removes header lines, then adds some, in their order. */
+export function changeHeaders(headers: Headers, { add, remove }: HeaderChanges): void {
+    for (const header of remove) {
+        removeHeader(headers, header);
     }
-    for (const { name, value, order } of changes.add) {
+    for (const { name, value, order } of add) {
         if (!FIELD_NAME.test(name)) {
             continue;
         }
         const count = headers.getList().length;
-        const at = order === undefined ? 0 : order < 0 ? Math.max(0, count + 1 + order) : order;
+        const at = order === undefined ? count : order < 0 ? Math.max(0, count + 1 + order) : order;
         headers.addFormatted(name, Buffer.from(`${name}: ${folded(value)}`), at);
     }
 }
@@ -97,6 +69,20 @@ function folded(value: string): string {
         const [indent] = /[ \t]*$/.exec(run) ?? [];
         return indent ? `\r\n${indent}` : ' ';
     });
+}
+
+function removeHeader(headers: Headers, { name, nth }: RemovedHeader): void {
+    if (nth === 0) {
+        headers.remove(name);
+        return;
+    }
+    const list = headers.getList();
+    const places = list.flatMap(({ key }, place) => (key === name.toLowerCase() ? [place] : []));
+    const place = places.at(nth > 0 ? nth - 1 : nth);
+    if (place !== undefined) {
+        // the very list that lib/mail-drop.js stores
+        list.splice(place, 1);
+    }
 }
 
 /** Values of a header, the topmost first. */

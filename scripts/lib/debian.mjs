@@ -7,6 +7,7 @@ const needed = [
     { program: 'rspamd', package: 'rspamd', units: ['rspamd'] },
     { program: 'clamd', package: 'clamav-daemon', units: ['clamav-daemon', 'clamav-daemon.socket', 'clamav-freshclam'] },
     { program: 'postfix', package: 'postfix', units: ['postfix'] },
+    { program: 'nginx', package: 'nginx-light', units: ['nginx'] },
     { program: 'ip', package: 'iproute2', units: [] }
 ];
 

@@ -13,7 +13,7 @@ import { startMongo, type MongoService } from './services/mongo';
 import { startPostfix, type PostfixService } from './services/postfix';
 import type { Service } from './services/process';
 import { startRedis } from './services/redis';
-import { startRspamd } from './services/rspamd';
+import { startRspamd, type RspamdOptions } from './services/rspamd';
 import { SMTP_PORT, startZoneMta, type HostTables, type Release, type ZoneMta } from './zonemta';
 
 export const SENDER_DOMAIN = 'sender.example';
@@ -36,9 +36,15 @@ export interface WorldOptions extends Changes {
     /** Which recipients the external relay refuses. */
     relayRefuses?: (to: string) => Reply | undefined;
     rspamds?: number;
+    /** Of every one of them. */
+    rspamd?: Pick<RspamdOptions, 'sign'>;
+    /** Servers of the filter group besides these: fakes that the test starts. */
+    fakeScanners?: (host: string) => readonly string[];
     postfix?: boolean;
-    /** Other tables of ZoneMTA's configuration, over the world's own. */
-    config?: HostTables;
+    /** The ledger of the destinations keeps whole messages. */
+    keepMail?: boolean;
+    /** Other tables of ZoneMTA's configuration, over the world's own; those in `plugins` are added. */
+    config?: HostTables | ((host: string) => HostTables);
     keep?: boolean;
     /** Told what is being started. */
     say?: (line: string) => void;
@@ -63,6 +69,8 @@ export interface World {
     redis: Service;
     mongo: MongoService;
     rspamds: readonly Service[];
+    /** Starts a killed rspamd again; `rspamds` has the new one. */
+    restartRspamd(index: number): Promise<void>;
     clamd: Service;
     postfix: PostfixService | undefined;
     zonemta: ZoneMta;
@@ -103,7 +111,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         const pool = poolOf(k, ipv6);
         const names = new Map(pool.all.map((address, index) => [address, `out${index + 1}.provider.example`]));
 
-        const farm = await stoppable(MxFarm.start({ k, destinations: ipv6 ? planned : options.destinations(pool), port: MX_PORT, ipv6 }));
+        const farm = await stoppable(MxFarm.start({ k, destinations: ipv6 ? planned : options.destinations(pool), port: MX_PORT, ipv6, keepRaw: options.keepMail === true }));
         const sink = await stoppable(Sink.start({ k, domains: [SENDER_DOMAIN], port: MX_PORT }));
         mkdirSync(join(dir, 'ca'));
         const authority = await makeAuthority(join(dir, 'ca'));
@@ -116,11 +124,13 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         const [redis, mongo, clamd] = await Promise.all([stoppable(startRedis({ host, dir })), stoppable(startMongo({ host, dir })), stoppable(startClamd({ host, dir }))]);
         say(`Redis, clamd; MongoDB: ${mongo.kind}`);
         const nameserver = `${dns.address}:5355`;
-        const rspamds = await Promise.all(
-            Array.from({ length: options.rspamds ?? 1 }, (_, n) => stoppable(startRspamd({ host, dir, port: 11333 + n, nameserver, redis: `${host}:6379`, clamd: `${host}:3310` })))
-        );
+        const launchRspamd = (index: number) => startRspamd({ host, dir, port: 11333 + index, nameserver, redis: `${host}:6379`, clamd: `${host}:3310`, ...options.rspamd });
+        const rspamds: Awaited<ReturnType<typeof launchRspamd>>[] = [];
+        undo.push(() => Promise.all(rspamds.map(service => service.stop())));
+        await Promise.all(Array.from({ length: options.rspamds ?? 1 }, async (_, index) => (rspamds[index] = await launchRspamd(index))));
+        const scanners = [...rspamds.map(service => service.url), ...(options.fakeScanners?.(host) ?? [])];
         const launch = (changes: Changes) => {
-            const config = configOf({ options: { ...options, ...changes }, host, nameserver, mongo: mongo.url, names, relay, rspamds: rspamds.map(service => service.url) });
+            const config = configOf({ options: { ...options, ...changes }, host, nameserver, mongo: mongo.url, names, relay, rspamds: scanners });
             return startZoneMta({ release: options.release, host, dir, config, caFile: authority.caFile, closed: changes.closed ?? false, bare: changes.plugins?.['index'] === false });
         };
         let zonemta = await launch(options);
@@ -141,6 +151,10 @@ export async function startWorld(options: WorldOptions): Promise<World> {
             redis,
             mongo,
             rspamds,
+            async restartRspamd(index) {
+                await rspamds[index]?.stop();
+                rspamds[index] = await launchRspamd(index);
+            },
             clamd,
             postfix,
             get zonemta() {
@@ -176,6 +190,7 @@ interface ConfigParts {
 }
 
 function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: ConfigParts): HostTables {
+    const own = typeof options.config === 'function' ? options.config(host) : (options.config ?? {});
     return {
         nameservers: [nameserver],
         // without maxRetriesPerRequest each delivery waits some 20 s for ZoneMTA's MTA-STS cache while Redis is away
@@ -189,8 +204,8 @@ function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: C
             bounces: { pool: 'default', port: MX_PORT, ignoreIPv6: true, connections: 2, processes: 1 },
             relay: { pool: 'default', host: relay.name, port: relay.ports.starttls, auth: { user: RELAY_USER, pass: RELAY_PASSWORD }, ignoreIPv6: true, connections: 3, processes: 1 }
         },
-        ...options.config,
-        plugins: pluginsOf(options, rspamds)
+        ...own,
+        plugins: { ...pluginsOf(options, rspamds), ...(own['plugins'] as HostTables | undefined) }
     };
 }
 

@@ -26,7 +26,7 @@ function api({ token = '', closed = false, redisAway = false } = {}) {
     const thrown: Record<string, string>[] = [];
     const operations: Operations = {
         token: () => token,
-        status: () => ({ gate: closed ? 'closed' : 'open' }),
+        status: async () => ({ gate: closed ? 'closed' : 'open' }),
         open: () => (closed ? undefined : { switches, history, thrown: fields => thrown.push(fields) })
     };
     registerRoutes(app as unknown as PluginApp, operations);

@@ -104,7 +104,8 @@ export function relayRefuses(to: string): Reply | undefined {
     return to.startsWith('full-') ? { code: 452, lines: ['4.2.2 The email account that you tried to reach is over quota'] } : undefined;
 }
 
-const BODIES: Record<SentMessage['kind'], string> = {
+/** Text by kind of message. */
+export const BODIES: Record<SentMessage['kind'], string> = {
     clean: 'Dear colleague,\r\n\r\nplease find the minutes of our meeting below.\r\n\r\nKind regards\r\n',
     // the test patterns of rspamd and of the antivirus makers; put together here so that no scanner minds this file
     gtube: ['XJS*C4JDBQADN1.NSBN3*2IDNEN', 'GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL', 'C.34X'].join('*') + '\r\n',

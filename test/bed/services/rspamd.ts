@@ -14,6 +14,8 @@ export interface RspamdOptions {
     readonly redis?: string;
     /** `address:port` of clamd. */
     readonly clamd?: string;
+    /** Signs mail from this domain. */
+    readonly sign?: { readonly domain: string; readonly selector: string; readonly keyFile: string };
 }
 
 /**
@@ -45,10 +47,10 @@ export async function startRspamd(options: RspamdOptions): Promise<Service & { r
     return { ...serviceOf(child, host, port), url: `http://${host}:${port}` };
 }
 
-function configOf(home: string, { host, port, nameserver = '127.0.0.1:9', redis, clamd }: RspamdOptions): string {
+function configOf(home: string, { host, port, nameserver = '127.0.0.1:9', redis, clamd, sign }: RspamdOptions): string {
     const parts = [
         `options {
-    filters = "";
+    filters = "${sign ? 'dkim' : ''}";
     tempdir = "${home}";
     pidfile = "${home}/rspamd.pid";
     control_socket = "${home}/control.sock mode=0600";
@@ -68,6 +70,13 @@ function configOf(home: string, { host, port, nameserver = '127.0.0.1:9', redis,
         'actions { reject = 15; add_header = 6; greylist = 4; }',
         'milter_headers { use = ["x-spamd-result", "x-rspamd-server", "x-rspamd-action"]; extended_spam_headers = true; skip_local = false; skip_authenticated = false; }'
     ];
+    if (sign) {
+        parts.push(`dkim_signing {
+    sign_local = true; sign_authenticated = true; allow_hdrfrom_mismatch = true; allow_username_mismatch = true; allow_envfrom_empty = true;
+    use_domain = "header"; try_fallback = false; check_pubkey = false;
+    domain { "${sign.domain}" { selector = "${sign.selector}"; path = "${sign.keyFile}"; } }
+}`);
+    }
     if (redis) parts.push(`redis { servers = "${redis}"; }`);
     if (clamd) {
         parts.push(`antivirus {
