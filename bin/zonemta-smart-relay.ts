@@ -4,11 +4,12 @@
  * exit code 2.
  */
 
+import { checkConfigCommand } from './commands/check-config';
 import { classifyCommand } from './commands/classify';
 import { UsageError, type Command } from './commands/command';
 import { explainCommand } from './commands/explain';
 
-const COMMANDS: readonly Command[] = [classifyCommand, explainCommand];
+const COMMANDS: readonly Command[] = [classifyCommand, explainCommand, checkConfigCommand];
 
 function usage(): string {
     const width = Math.max(...COMMANDS.map(command => command.usage.length));
