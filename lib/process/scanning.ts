@@ -3,11 +3,11 @@ import { hostname } from 'node:os';
 import type { MessageHookEnvelope, MessageHeadersEnvelope, MessageInfo } from '@zone-eu/types';
 import type { ScanEvent } from '../history/history';
 import { ScanUnavailable, type ScanFacts, type ScanResult } from '../scan/scanner';
-import { decide } from '../scan/verdict';
+import { actionsFor, decide } from '../scan/verdict';
 import type { RspamdSettings } from '../settings/rspamd';
 import { isIntended, type PluginApp } from '../zonemta/app';
 import type { Collector } from '../zonemta/body';
-import { BOUNCE_INTERFACE, changeHeaders, headerValues, setMessageFacts } from '../zonemta/message';
+import { BOUNCE_INTERFACE, changeHeaders, headerValues, messageFacts, setMessageFacts } from '../zonemta/message';
 import { senderOf } from './sender';
 import type { Scanning, Services } from './services';
 
@@ -129,7 +129,8 @@ async function settleUnscanned(incoming: Incoming, { message, tried }: ScanUnava
 
 async function carryOut(incoming: Incoming, { answer, server, ms, tried }: ScanResult): Promise<void> {
     const { services, scanning, envelope, refuse } = incoming;
-    const { action, reply } = decide(answer, scanning.settings.actions);
+    const actions = actionsFor(scanning.settings, { interface: envelope.interface ?? '', sender: messageFacts(envelope).sender });
+    const { action, reply } = decide(answer, actions);
     count(scanning, answer.action, action, tried);
     await note(incoming, { result: action, action: answer.action, score: answer.score, server, ms, tried, symbols: answer.symbols });
     const fields = { id: envelope.id, action: answer.action, score: answer.score, virus: answer.virus, server, ms, tried: tried.length };

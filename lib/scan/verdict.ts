@@ -1,7 +1,7 @@
 /** What rspamd's answer means for a message. Pure. The answer comes from outside: bounded, checked, never evaluated. */
 import * as v from 'valibot';
 import { oneLine } from '../delivery/state';
-import type { ScanAction } from '../settings/rspamd';
+import type { RspamdSettings, ScanAction } from '../settings/rspamd';
 import type { AddedHeader, HeaderChanges, RemovedHeader } from '../zonemta/message';
 
 /** Actions that rspamd knows; any other one is a fault of the answer, never "clean". */
@@ -72,6 +72,14 @@ export function readAnswer(json: unknown): Answer {
     const headers = { add: [...add.slice(0, MAX_HEADERS), ...[signatures].flat().slice(0, MAX_HEADERS).map(signature)], remove: remove.slice(0, MAX_HEADERS) };
     const answer: Answer = { action, score, symbols: weighty(symbols), message, headers };
     return virus === undefined ? answer : { ...answer, virus };
+}
+
+/** The actions for a message: those for all, and over them those of the first override that fits it. */
+export function actionsFor({ actions, overrides }: Pick<RspamdSettings, 'actions' | 'overrides'>, message: { interface: string; sender: string }): RspamdSettings['actions'] {
+    const sender = message.sender.toLowerCase();
+    const fits = (pattern: string) => (pattern.startsWith('@') ? sender.endsWith(pattern) : sender === pattern);
+    const own = overrides.find(override => (override.interface ?? message.interface) === message.interface && fits(override.sender ?? sender));
+    return { ...actions, ...own?.actions };
 }
 
 /** What the settings make of an answer. */

@@ -80,13 +80,18 @@ function sharedFaults(tables: Tables, zones: Zones, pools: HostZones['pools']): 
 }
 
 function actionFaults(table: PluginTable | undefined, zones: Zones): Fault[] {
-    const actions = table?.options['actions'];
-    if (!table || !isTable(actions)) {
+    if (!table) {
         return [];
     }
-    return Object.entries(actions).flatMap(([action, value]) => {
+    const { actions, overrides } = table.options;
+    const own = (Array.isArray(overrides) ? overrides : []).map((each: unknown, index) => ({ path: ['overrides', index, 'actions'], actions: isTable(each) ? each['actions'] : undefined }));
+    return [{ path: ['actions'], actions }, ...own].flatMap(each => zoneFaults(table.key, each.path, each.actions, zones));
+}
+
+function zoneFaults(key: string, path: (string | number)[], actions: unknown, zones: Zones): Fault[] {
+    return Object.entries(isTable(actions) ? actions : {}).flatMap(([action, value]) => {
         const [, name] = typeof value === 'string' ? (/^zone:([^\sA-Z]+)$/.exec(value) ?? []) : [];
-        return name === undefined || zones.has(name) ? [] : [unknownZone(table.key, ['actions', action], value, zones, name)];
+        return name === undefined || zones.has(name) ? [] : [unknownZone(key, [...path, action], value, zones, name)];
     });
 }
 

@@ -16,6 +16,9 @@ const UNAVAILABLE = '"tempfail" or "accept"';
 const OVERSIZE = '"reject", "tempfail" or "accept"';
 const FLAGS = 'a list of flags of rspamd\'s protocol like "pass_all" or "groups"';
 const INTERFACES = 'a list of names of SMTP interfaces';
+const AN_INTERFACE = 'the name of an SMTP interface';
+const A_SENDER = 'a sender, or "@example.com" for all of a domain';
+const OVERRIDES = 'a list of tables with interface or sender, or both, and actions';
 
 /** Comes out as the URL's origin: without a slash at its end. */
 const serverUrl = v.pipe(
@@ -49,6 +52,23 @@ const actionsTable = table({
     'no action': v.optional(scanAction, 'accept')
 });
 
+/** What becomes of the mail of an interface, or a sender, where that differs from all others'. */
+const overrideTable = v.pipe(
+    table({
+        interface: v.exactOptional(v.pipe(v.string(AN_INTERFACE), v.minLength(1, AN_INTERFACE))),
+        sender: v.exactOptional(v.pipe(v.string(A_SENDER), v.minLength(2, A_SENDER), v.toLowerCase())),
+        actions: table({
+            reject: v.exactOptional(scanAction),
+            'soft reject': v.exactOptional(scanAction),
+            greylist: v.exactOptional(scanAction),
+            'add header': v.exactOptional(scanAction),
+            'rewrite subject': v.exactOptional(scanAction),
+            'no action': v.exactOptional(scanAction)
+        })
+    }),
+    v.check(override => override.interface !== undefined || override.sender !== undefined, 'interface or sender, or both')
+);
+
 /** Options of `modules/zonemta-smart-relay/rspamd`. */
 export const rspamdSchema = table({
     servers: v.pipe(v.array(serverUrl, SERVERS), v.minLength(1, SERVERS)),
@@ -68,7 +88,8 @@ export const rspamdSchema = table({
         }),
         {}
     ),
-    actions: v.optional(actionsTable, {})
+    actions: v.optional(actionsTable, {}),
+    overrides: v.optional(v.array(overrideTable, OVERRIDES), [])
 });
 
 /** `timeout` is in milliseconds, `maxSize` in bytes, `servers` and the keys of `weights` are origins; `actions` has every action that rspamd can answer. */

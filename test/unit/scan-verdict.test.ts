@@ -1,7 +1,7 @@
 /** What an answer of rspamd comes to, and what does not pass for one. */
 import { describe, expect, it } from 'vitest';
-import { decide, readAnswer } from '../../lib/scan/verdict';
-import type { ScanAction } from '../../lib/settings/rspamd';
+import { actionsFor, decide, readAnswer } from '../../lib/scan/verdict';
+import type { RspamdSettings, ScanAction } from '../../lib/settings/rspamd';
 
 const ACTIONS: Record<string, ScanAction> = { reject: 'reject', 'soft reject': 'tempfail', greylist: 'accept', 'add header': 'zone:suspect', 'rewrite subject': 'accept', 'no action': 'accept' };
 const verdictOf = (json: object) => decide(readAnswer({ score: 1, ...json }), ACTIONS as Parameters<typeof decide>[1]);
@@ -20,6 +20,24 @@ describe('replies', () => {
 
 it('labelled spam goes where the settings say', () => {
     expect(verdictOf({ action: 'add header' }).action).toBe('zone:suspect');
+});
+
+describe('overrides', () => {
+    const overrides: RspamdSettings['overrides'] = [
+        { interface: 'newsletters', sender: '@example.com', actions: { reject: 'tempfail' } },
+        { interface: 'newsletters', actions: { reject: 'tag' } },
+        { sender: 'kim@example.com', actions: { reject: 'zone:suspect' } }
+    ];
+    it.each([
+        ['the first that fits counts', 'newsletters', 'kim@example.com', 'tempfail'],
+        ['an interface is enough where no sender is named', 'newsletters', 'kim@other.example', 'tag'],
+        ['a sender is found in any case', 'feeder', 'Kim@Example.com', 'zone:suspect'],
+        ['a domain does not stand for one that ends like it', 'newsletters', 'kim@not.example.com', 'tag'],
+        ['all others have the actions for all', 'feeder', 'pat@example.com', 'reject']
+    ])('%s', (_name, by, sender, reject) => {
+        const actions = ACTIONS as RspamdSettings['actions'];
+        expect(actionsFor({ actions, overrides }, { interface: by, sender })).toEqual({ ...actions, reject });
+    });
 });
 
 describe('no answer of rspamd, so a failure of the server', () => {

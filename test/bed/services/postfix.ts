@@ -8,6 +8,8 @@ export interface PostfixOptions {
     readonly host: string;
     /** The world's folder. */
     readonly dir: string;
+    /** Tells a second one in the same world from the first. */
+    readonly name?: string;
     readonly port?: number;
     /** Where all other mail goes, for example `[127.64.0.1]:2525`. */
     readonly relayhost: string;
@@ -41,8 +43,8 @@ const execute = promisify(execFile);
  */
 export async function startPostfix(options: PostfixOptions): Promise<PostfixService> {
     if (process.getuid?.() !== 0) throw new Error('Postfix starts as root only: run the tests as root, or in a container');
-    const { host, dir, port = 2526 } = options;
-    const home = join(dir, 'postfix');
+    const { host, dir, name = 'postfix', port = 2526 } = options;
+    const home = join(dir, name);
     const config = join(home, 'etc');
     const log = join(home, 'postfix.log');
     await makeFolders(dir, home);
@@ -51,7 +53,7 @@ export async function startPostfix(options: PostfixOptions): Promise<PostfixServ
 
     const { stdout } = await execute('postconf', ['-dh', 'daemon_directory']);
     const child = startChild({
-        name: 'postfix',
+        name,
         command: join(stdout.trim(), 'master'),
         // What `postfix start-fg` does, without the shell around it, which would stay our child in master's stead.
         args: ['-c', config, '-s'],

@@ -31,7 +31,7 @@ beforeAll(async () => {
         keepMail: true,
         config: { zones: { default: zone, suspect: zone, bounces: zone } },
         plugins: {
-            rspamd: { maxSize: '5MiB', actions: { 'add header': 'zone:suspect' }, skip: { nullSender: true } },
+            rspamd: { maxSize: '5MiB', actions: { 'add header': 'zone:suspect' }, skip: { nullSender: true }, overrides: [{ sender: `reviewed@${SENDER_DOMAIN}`, actions: { reject: 'tempfail' } }] },
             'random-ip': false,
             reputation: false,
             relay: false
@@ -104,6 +104,7 @@ it('labelled spam does not leave from the good pool', async () => {
 
 it.each([
     ['GTUBE', { text: BODIES.gtube }, /^550 5\.7\.1 Message refused: Gtube pattern$/],
+    ['GTUBE of a sender with actions of its own', { from: `Reviewed@${SENDER_DOMAIN}`, text: BODIES.gtube }, /^451 4\.7\.1 Gtube pattern$/],
     ['a virus', { text: BODIES.eicar }, /^550 5\.7\.1 Virus found: \S*EICAR-Test\S*$/i],
     ['what rspamd wants later', { headers: { 'X-Bed-Soft-Reject': 'Too much mail from you' } }, /^451 4\.7\.1 Too much mail from you$/],
     ['what is too large to be scanned', { attachments: [{ filename: 'noise.bin', content: randomBytes(4 * MIB) }] }, /^552 5\.3\.4 Message is too large to be scanned$/]
