@@ -1,13 +1,20 @@
 /** Everything that the hooks of a process need, built once when all plugins have joined and the settings are proven. */
+import { randomUUID } from 'node:crypto';
 import dns from 'node:dns';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { SenderDelivery } from '@zone-eu/types';
 import type { Redis } from 'ioredis';
+import * as v from 'valibot';
 import { unbindable } from '../checks/bindable';
 import type { Classification, Reply } from '../delivery/types';
 import { FallbackBudget, MemoryBudget, RedisBudget, type BudgetStore } from '../health/budget';
-import { failFast } from '../health/redis';
+import { MemoryHealth } from '../health/memory-health';
+import { PoolHealth } from '../health/pool-health';
+import { failFast, listen } from '../health/redis';
+import { RedisHealth } from '../health/redis-health';
+import type { Suspension } from '../health/suspension';
+import { SuspensionTable } from '../health/table';
 import { Switches } from '../health/switches';
 import { History } from '../history/history';
 import { buildPool, type PoolAddress } from '../pool/pool';
@@ -17,6 +24,7 @@ import { loadRules, packageRulesDir } from '../responses/load';
 import { classify } from '../responses/match';
 import { packageRoot } from '../settings/package-root';
 import { parseSettings, type Settings } from '../settings/parse';
+import { reputationSchema } from '../settings/reputation';
 import type { PluginApp } from '../zonemta/app';
 import { deferTimes, hostConfig, poolOf, senderZone, type HostConfig } from '../zonemta/host';
 import type { Gate } from './gate';
@@ -28,6 +36,8 @@ export interface Flight {
     destination: Destination;
     /** The drawn address; the connection's own one counts where it is known. */
     address: string;
+    /** Why there was no attempt: everything that could be used is suspended; the widest of the suspensions. */
+    held?: Suspension;
 }
 
 export interface Services {
@@ -37,6 +47,7 @@ export interface Services {
     history: History;
     switches: Switches;
     budget: BudgetStore;
+    health: PoolHealth;
     destinations: Destinations;
     classify(reply: Reply, provider: string): Classification;
     /** Usable addresses of a zone's pool. */
@@ -80,6 +91,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     }
     const switches = new Switches(redis, shared.keyPrefix, redisAway);
     await switches.start();
+    const health = await startHealth(app, settings, redis, now, redisAway);
     const pool = await keepPool(app, host, settings, log, gate);
     log.event('READY', { context: app.manager.context, pool: pool(senderZone()).length });
     return {
@@ -89,6 +101,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         history,
         switches,
         budget: budgetOf(settings, redis, now, redisAway),
+        health,
         destinations: new Destinations(hostResolver, providers, now),
         classify: (reply, provider) => classify(rules, reply, provider),
         pool,
@@ -119,6 +132,22 @@ function budgetOf(settings: Settings, redis: Redis | undefined, now: () => numbe
     const limits = settings.reputation?.rerouteBudget ?? { share: 0, floor: 0, perSender: 0 };
     const memory = new MemoryBudget(limits, now);
     return redis ? new FallbackBudget(new RedisBudget(redis, settings.shared.keyPrefix, limits, now), memory, redisAway) : memory;
+}
+
+/** The pool's memory. A receiver has no use for it, and listens to nothing. */
+async function startHealth(app: PluginApp, settings: Settings, redis: Redis | undefined, now: () => number, warn: (err: Error) => void): Promise<PoolHealth> {
+    // without the plugin nothing is struck, but an operator may suspend
+    const limits = settings.reputation ?? v.parse(reputationSchema, {});
+    const table = new SuspensionTable();
+    const shared = redis && new RedisHealth(redis, settings.shared.keyPrefix, limits);
+    const health = new PoolHealth({ table, own: new MemoryHealth(table, limits), shared, now, mark: randomUUID(), warn });
+    if (app.manager.context !== 'receiver') {
+        if (app.redis && shared) {
+            listen(app.redis, shared.channel, message => health.hear(message), () => void health.sync());
+        }
+        await health.start();
+    }
+    return health;
 }
 
 /** The pool of this sender's zone, without what cannot be bound; built anew when ZoneMTA reloads its own (SIGHUP). */

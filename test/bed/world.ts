@@ -37,6 +37,8 @@ export interface WorldOptions extends Changes {
     relayRefuses?: (to: string) => Reply | undefined;
     rspamds?: number;
     postfix?: boolean;
+    /** Sender processes of the default zone. */
+    processes?: number;
     /** Other tables of ZoneMTA's configuration, over the world's own. */
     config?: HostTables;
     keep?: boolean;
@@ -185,7 +187,7 @@ function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: C
         queue: { deferTimes: [4000, 4000, 6000, 6000, 8000, 8000] },
         pools: { default: [...names].map(([address, name]) => ({ address, name })) },
         zones: {
-            default: { pool: 'default', port: MX_PORT, ignoreIPv6: false, connections: 10, processes: 1 },
+            default: { pool: 'default', port: MX_PORT, ignoreIPv6: false, connections: 10, processes: options.processes ?? 1 },
             bounces: { pool: 'default', port: MX_PORT, ignoreIPv6: true, connections: 2, processes: 1 },
             relay: { pool: 'default', host: relay.name, port: relay.ports.starttls, auth: { user: RELAY_USER, pass: RELAY_PASSWORD }, ignoreIPv6: true, connections: 3, processes: 1 }
         },
