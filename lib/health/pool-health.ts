@@ -136,6 +136,8 @@ export class PoolHealth {
     private async exchange(): Promise<void> {
         const { shared, table, now, mark } = this.options;
         if (!shared) {
+            // what is forgotten takes no room
+            table.replace(table.list(now()));
             return;
         }
         const found = await shared.mark(mark);

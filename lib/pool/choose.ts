@@ -118,7 +118,7 @@ function isFarAndOpen({ pool, tried, health }: Choice): (entry: PoolAddress) => 
     return entry => !tried.includes(entry.address) && !struck.has(entry.ranges.at(-1)) && isOpen(entry, health);
 }
 
-/** After a refusal over IPv6 IPv4 is next: it is the stricter one everywhere. */
+/** After a refusal over IPv6, where providers are stricter, IPv4 is next. */
 function drawnFamily(tried: readonly string[], share: number, random: () => number): Family {
     const refusedOverIPv6 = tried.some(address => address.includes(':'));
     return !refusedOverIPv6 && random() < share ? 'ipv6' : 'ipv4';
