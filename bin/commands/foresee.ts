@@ -47,6 +47,7 @@ export function foresee(reply: Classification, code: number): string[] {
             stage: 'rcpt',
             relays: ['relay'],
             relayOff: false,
+            suspended: 0,
             zone: 'pool',
             schedule: [300_000],
             deferred: 0,

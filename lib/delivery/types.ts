@@ -120,5 +120,8 @@ export interface DeliveryState {
     until?: number;
 }
 
+/** The rule of what stands as an attempt and was none: all addresses are suspended, and the delivery was held back. */
+export const SUSPENDED_RULE = 'suspended';
+
 export const MAX_ATTEMPTS = 20;
 export const MAX_RESPONSE = 500;

@@ -3,7 +3,7 @@
  * relay tried and what it answered last. Pure.
  */
 import { oneLine } from '../delivery/state';
-import { MAX_RESPONSE, type Attempt } from '../delivery/types';
+import { MAX_RESPONSE, SUSPENDED_RULE, type Attempt } from '../delivery/types';
 
 export interface Trail {
     /** Attempts from our own addresses, oldest first. */
@@ -25,14 +25,18 @@ const NO_ANSWER = 'no answer';
  */
 export function noticeText(last: string, trail: Trail): string {
     const lines = [oneLine(last, MAX_RESPONSE) || NO_ANSWER];
-    if (trail.own.length > 0) {
-        const addresses = new Set(trail.own.map(attempt => attempt.address).filter(Boolean)).size;
+    // what was held back for the suspension of all addresses was no attempt
+    const tried = trail.own.filter(attempt => attempt.rule !== SUSPENDED_RULE);
+    if (tried.length > 0) {
+        const addresses = new Set(tried.map(attempt => attempt.address).filter(Boolean)).size;
         lines.push(
             '',
-            `What was tried: ${plural(trail.own.length, 'attempt')} from ${plural(addresses, 'address', 'addresses')} of ours, ${span(trail.own)}.`,
+            `What was tried: ${plural(tried.length, 'attempt')} from ${plural(addresses, 'address', 'addresses')} of ours, ${span(tried)}.`,
             'The answers:',
-            ...answers(trail.own)
+            ...answers(tried)
         );
+    } else if (trail.own.length > 0) {
+        lines.push('', 'No attempt from addresses of ours was made: they had all been refused there a short while before.');
     }
     if (trail.since !== undefined) {
         const names = [...new Set(trail.relay.map(attempt => attempt.mx).filter(Boolean))].join(', ');

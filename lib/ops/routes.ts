@@ -6,20 +6,19 @@ import { SWITCHES, type Switches } from '../health/switches';
 import type { History } from '../history/history';
 import { unknownReplies } from './unknown';
 import { addRoute, type PluginApp, type Route } from '../zonemta/app';
+import { badRequest, closed, failure, MAX_NOTE, PREFIX, providerName } from './answers';
+import { registerPoolRoutes, type PoolOperations } from './pool';
 
 /** What the routes show. While the gate is closed there is only `status`. */
 export interface Operations {
     token(): string;
     status(): Promise<Record<string, unknown>>;
-    open(): { switches: Switches; history: History; thrown(fields: Record<string, string>): void } | undefined;
+    open(): { switches: Switches; history: History; thrown(fields: Record<string, string>): void; pool: PoolOperations } | undefined;
 }
-
-const PREFIX = '/plugin/smart-relay';
-const MAX_NOTE = 200;
 
 const SwitchBody = v.strictObject({
     name: v.picklist(SWITCHES),
-    provider: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.:_-]{0,254}$/))),
+    provider: v.optional(providerName),
     on: v.boolean(),
     note: v.optional(v.string(), '')
 });
@@ -73,8 +72,7 @@ export function registerRoutes(app: PluginApp, operations: Operations): void {
             }
             const parsed = v.safeParse(SwitchBody, body);
             if (!parsed.success) {
-                const [issue] = parsed.issues;
-                return failure(400, 'BAD_REQUEST', oneLine(`${v.getDotPath(issue) ?? 'body'}: ${issue.message}; expected {"name": "reroute" | "relay", "provider"?: KEY, "on": true | false, "note"?: TEXT}`, 400));
+                return badRequest(parsed.issues[0], '{"name": "reroute" | "relay", "provider"?: KEY, "on": true | false, "note"?: TEXT}');
             }
             const { name, provider, on, note } = parsed.output;
             try {
@@ -86,14 +84,8 @@ export function registerRoutes(app: PluginApp, operations: Operations): void {
             return { code: 200, body: { off: open.switches.list() } };
         })
     );
-}
 
-function closed() {
-    return failure(503, 'GATE_CLOSED', 'smart-relay is not running: see /status');
-}
-
-function failure(code: number, word: string, error: string) {
-    return { code, body: { error, code: word } };
+    registerPoolRoutes(app, guarded, () => operations.open()?.pool);
 }
 
 function sameText(given: string, wanted: string): boolean {

@@ -14,6 +14,10 @@
  * | network        | core                                                           | only with an explicit relayAfter |
  * | all others     | core                                                           | never                            |
  *
+ * What each class suspends (blamedBy): ip-reputation, ip-ptr and an ip-rate about our address the scope that the reply blames; all
+ * others nothing. A delivery that finds all addresses suspended is not tried: it goes to the relay at once (by limits, or a
+ * provider's 4xx: after relayAfter of ip-rate), without a relay it follows the schedule.
+ *
  * Over the budget, or with rerouting switched off, a refusal follows ZoneMTA's ordinary schedule, and the relay is the end
  * of it. With the relay switched off what belongs there follows the schedule too, so that nothing bounces for a switch.
  *
@@ -21,6 +25,7 @@
  * out, on the next relay zone where there is one, until `maxAge`; then the delivery ends.
  */
 import type { Attempt, Classification, DeliveryState, Pin, ReplyClass, Stage } from '../delivery/types';
+import { STRUCK_CLASSES, type StruckClass } from '../health/suspension';
 
 export type Verdict =
     /** ZoneMTA decides as if we were not there. */
@@ -33,6 +38,12 @@ export type Verdict =
     | { action: 'relay'; zone: string; delay: number; fresh: boolean; reason: string }
     /** The end: ZoneMTA's bounce. */
     | { action: 'bounce'; reason: string };
+
+/**
+ * Everything that could be used is suspended at the provider, and this delivery was not let out. `temporary`: by limits, or by
+ * a provider that refuses for now.
+ */
+export type Held = 'final' | 'temporary';
 
 /** May messages be rerouted now? `spent`: over the budget, an alarm; `off`: switched off by the operator. */
 export type RerouteBrake = 'free' | 'spent' | 'off';
@@ -56,8 +67,12 @@ export interface Situation {
     /** Where in the conversation it was refused. */
     stage: Stage;
     settings: PolicySettings;
-    /** Pool addresses that could reach the destination and that this delivery has not tried, this attempt counted as tried. */
+    /** Healthy pool addresses that could reach the destination and that this delivery has not tried, this attempt counted as tried. */
     untried: number;
+    /** Addresses that it could try but for their suspension. */
+    suspended: number;
+    /** Set when there was no attempt at all. */
+    held?: Held | undefined;
     brake: RerouteBrake;
     /** Relay zones that may take this delivery, in order; empty when there is none, or it may not be relayed. */
     relays: readonly string[];
@@ -105,7 +120,29 @@ export function rerouteLimit(reply: Classification, settings: PolicySettings): n
 
 /** Decides what happens to a delivery after a refused attempt. */
 export function decide(situation: Situation): Decision {
-    return situation.state.phase === 'relay' ? decideAtRelay(situation) : decideInPool(situation);
+    if (situation.state.phase === 'relay') {
+        return decideAtRelay(situation);
+    }
+    return situation.held ? decideHeld(situation, situation.held) : decideInPool(situation);
+}
+
+/** A part of our pool, from the narrowest to the widest. */
+export type Blamed = 'address' | 'subnet' | 'family' | 'provider';
+
+/** What a refusal in the pool suspends; undefined: nothing. `global` would need our own look at the list, so it is the address. */
+export function blamedBy(reply: Classification): { class: StruckClass; scope: Blamed } | undefined {
+    const struck = STRUCK_CLASSES.find(name => name === reply.class);
+    if (struck === undefined || (struck === 'ip-rate' && !isAboutUs(reply))) {
+        return undefined;
+    }
+    const scope = (['subnet', 'family', 'provider'] as const).find(name => name === reply.scope) ?? 'address';
+    return { class: struck, scope };
+}
+
+/** To the relay at once, or after the time that limits are given; without a relay the schedule, where one delivery an interval is let out. */
+function decideHeld(situation: Situation, held: Held): Decision {
+    const relayed = held === 'temporary' ? handedOverAfter(situation, 'ip-rate') : handedOver(situation, 'all addresses are suspended there');
+    return relayed ?? deferred(situation, 'all addresses are suspended there') ?? ended(situation);
 }
 
 function decideInPool(situation: Situation): Decision {
@@ -116,7 +153,7 @@ function decideInPool(situation: Situation): Decision {
             if (reply.scope === 'provider' && situation.attempt.code < 500) {
                 return handedOverAfter(situation, 'ip-rate') ?? deferred(situation, 'the provider refuses for now') ?? ended(situation);
             }
-            return rerouted(situation) ?? braked(situation) ?? handedOver(situation, 'no address of ours is accepted') ?? ended(situation);
+            return rerouted(situation) ?? braked(situation) ?? handedOver(situation, 'no address of ours is accepted') ?? waited(situation) ?? ended(situation);
         case 'ip-rate':
             if (!isAboutUs(reply)) {
                 return core(situation, 'the limit is not about our address');
@@ -183,6 +220,12 @@ function braked(situation: Situation): Decision | undefined {
     const { state, settings, reply, untried, brake } = situation;
     const wanted = untried > 0 && state.reroutes < rerouteLimit(reply, settings);
     return wanted && brake !== 'free' ? deferred(situation, brake === 'spent' ? 'over the reroute budget' : 'rerouting is switched off') : undefined;
+}
+
+/** There are addresses left, but they are suspended: they come back. */
+function waited(situation: Situation): Decision | undefined {
+    const { state, settings, reply, suspended } = situation;
+    return suspended > 0 && state.reroutes < rerouteLimit(reply, settings) ? deferred(situation, 'the other addresses are suspended') : undefined;
 }
 
 /** To the relay when refusals of this class have gone on for the time that the settings give to `patienceOf`. */

@@ -1,6 +1,17 @@
 /** Which address a delivery leaves from. Pure: the random source is handed in. */
 import type { Family, Pin } from '../delivery/types';
+import { drawAmong, drawFrom, indexOf, type PoolIndex } from './draw';
 import type { PoolAddress } from './pool';
+
+/** What is known of our addresses at the destination's provider; lib/health has it. */
+export interface Health {
+    /** `open`: healthy; `probe`: one delivery may try; `shut`: suspended. */
+    standing(entry: PoolAddress): 'open' | 'probe' | 'shut';
+    /** When it was struck last. */
+    struckAt(entry: PoolAddress): number;
+    /** Suspended for its reputation: a greylisted delivery does not keep it. */
+    isBlamed(entry: PoolAddress): boolean;
+}
 
 export interface Choice {
     pool: readonly PoolAddress[];
@@ -12,36 +23,144 @@ export interface Choice {
     tried: readonly string[];
     /** A greylisted delivery keeps its address while the pool has it. */
     pin?: Pick<Pin, 'address'> | undefined;
+    /** Undefined: all are healthy. */
+    health?: Health | undefined;
     random: () => number;
 }
 
+/** Refusals of one delivery in one narrow range after which that range is left out. */
+const MAX_IN_RANGE = 3;
+/** Draws in search of a healthy address before all of them are looked at: enough where one in ten is healthy. */
+const MAX_DRAWS = 64;
+
 /**
  * Draws an address: the family first (so that many IPv6 addresses do not drown few IPv4 ones), then for IPv6 the narrow
- * range (/64), then the address, uniformly by weight. Addresses tried before are left out while another one is left, and
+ * range (/64), then the address, uniformly by weight among the healthy. Half-open ones take part in first attempts: the
+ * delivery that draws one is its probe. Addresses tried before are left out while another one is left, and
  * those that share no range with a tried one come first. After an IPv6 refusal IPv4 is next.
+ *
+ * When all are suspended, the one that was struck the longest ago is given: it is for the caller to use it or not.
  *
  * @returns undefined only when the pool has no address at all for this destination
  */
 export function choose(choice: Choice): PoolAddress | undefined {
-    const { pool, pin, tried, random } = choice;
-    const kept = pin && pool.find(entry => entry.address === pin.address);
-    if (kept) {
+    const { pool, pin, health } = choice;
+    const kept = pin && indexOf(pool).byAddress.get(pin.address);
+    if (kept && !health?.isBlamed(kept)) {
         return kept;
     }
-    const usable = candidates(choice);
-    const untried = tried.length === 0 ? usable : usable.filter(entry => !tried.includes(entry.address));
-    const field = untried.length > 0 ? untried : usable;
-    return drawAddress(farthest(drawFamily(field, choice), pool, tried), random);
+    return drawByChance(choice) ?? drawFromAll(choice);
 }
 
-/** Pool addresses that can reach the destination and are not in `tried`. */
-export function countUntried(choice: Pick<Choice, 'pool' | 'reachable' | 'tried'>): number {
-    return candidates(choice).filter(entry => !choice.tried.includes(entry.address)).length;
+/** Healthy pool addresses that can reach the destination and that this delivery may still try. */
+export function countUntried(choice: Pick<Choice, 'pool' | 'reachable' | 'tried' | 'health'>): number {
+    const isOver = rangesOver(choice);
+    return candidates(choice).filter(entry => !choice.tried.includes(entry.address) && !isOver(entry) && isOpen(entry, choice.health)).length;
 }
 
-/** One address of the family that was not drawn: ZoneMTA falls back to it when the drawn family cannot connect at all. */
+/** Addresses that could be tried but for their suspension. */
+export function countSuspended(choice: Pick<Choice, 'pool' | 'reachable' | 'tried' | 'health'>): number {
+    return choice.health ? candidates(choice).filter(entry => !choice.tried.includes(entry.address) && !isOpen(entry, choice.health)).length : 0;
+}
+
+/** One healthy address of the family that was not drawn: ZoneMTA falls back to it when the drawn family cannot connect at all. */
 export function chooseOther(choice: Choice, chosen: PoolAddress): PoolAddress | undefined {
-    return choose({ ...choice, pool: choice.pool.filter(entry => entry.family !== chosen.family), pin: undefined });
+    const other: Family = chosen.family === 'ipv4' ? 'ipv6' : 'ipv4';
+    if (choice.reachable[chosen.family] && !choice.reachable[other]) {
+        return undefined;
+    }
+    const drawn = choose({ ...choice, reachable: { ipv4: other === 'ipv4', ipv6: other === 'ipv6' }, pin: undefined });
+    return drawn && isOpen(drawn, choice.health) ? drawn : undefined;
+}
+
+/**
+ * Without a look at each address: draws until one comes up that is welcome. The distribution is that of a draw among those,
+ * and a pool of 65,536 addresses costs what one of 16 does. A delivery that was refused before takes none that shares its
+ * widest range with a tried one.
+ *
+ * @returns undefined when chance finds none: then all have to be looked at
+ */
+function drawByChance(choice: Choice): PoolAddress | undefined {
+    const { pool, tried, random } = choice;
+    const index = indexOf(pool);
+    const isWelcome = tried.length === 0 ? isNotShut(choice) : isFarAndOpen(choice);
+    for (const family of familiesInOrder(choice, index)) {
+        for (let draw = 0; draw < MAX_DRAWS; draw++) {
+            const entry = drawFrom(index[family], random);
+            if (entry && isWelcome(entry)) {
+                return entry;
+            }
+        }
+    }
+    return undefined;
+}
+
+/** The drawn family, and for a first attempt the other one, in case that all of the drawn one is suspended. */
+function familiesInOrder({ reachable, share, tried, random }: Choice, index: PoolIndex): Family[] {
+    const unknown = reachable.ipv4 === reachable.ipv6;
+    const families = (['ipv4', 'ipv6'] as const).filter(family => (unknown || reachable[family]) && index[family].total > 0);
+    if (families.length < 2) {
+        return families;
+    }
+    if (tried.length > 0) {
+        return [drawnFamily(tried, share, random)];
+    }
+    return drawnFamily(tried, share, random) === 'ipv6' ? families.reverse() : families;
+}
+
+function isNotShut({ health }: Choice): (entry: PoolAddress) => boolean {
+    return entry => health?.standing(entry) !== 'shut';
+}
+
+function isFarAndOpen({ pool, tried, health }: Choice): (entry: PoolAddress) => boolean {
+    const { byAddress } = indexOf(pool);
+    const struck = new Set(tried.map(address => byAddress.get(address)?.ranges.at(-1)));
+    return entry => !tried.includes(entry.address) && !struck.has(entry.ranges.at(-1)) && isOpen(entry, health);
+}
+
+/** After a refusal over IPv6, where providers are stricter, IPv4 is next. */
+function drawnFamily(tried: readonly string[], share: number, random: () => number): Family {
+    const refusedOverIPv6 = tried.some(address => address.includes(':'));
+    return !refusedOverIPv6 && random() < share ? 'ipv6' : 'ipv4';
+}
+
+function drawFromAll(choice: Choice): PoolAddress | undefined {
+    const { pool, tried, health, random } = choice;
+    const usable = candidates(choice);
+    const isOver = rangesOver(choice);
+    const untried = tried.length === 0 ? usable : usable.filter(entry => !tried.includes(entry.address) && !isOver(entry));
+    // a delivery that was refused already is a poor probe: it may be the message
+    const open = untried.filter(entry => isOpen(entry, health));
+    const passable = open.length > 0 ? open : untried.filter(entry => health?.standing(entry) !== 'shut');
+    if (passable.length > 0) {
+        return drawAmong(farthest(drawFamily(passable, choice), pool, tried), random);
+    }
+    const again = usable.filter(entry => health?.standing(entry) !== 'shut');
+    return again.length > 0 ? drawAmong(farthest(drawFamily(again, choice), pool, tried), random) : longestAgo(usable, choice);
+}
+
+/** The one whose last strike is the oldest, untried ones first; chance decides between equals. */
+function longestAgo(usable: readonly PoolAddress[], { health, tried, random }: Choice): PoolAddress | undefined {
+    const untried = usable.filter(entry => !tried.includes(entry.address));
+    const field = (untried.length > 0 ? untried : usable).map(entry => ({ entry, at: health?.struckAt(entry) ?? 0 }));
+    const oldest = field.reduce((least, { at }) => Math.min(least, at), Infinity);
+    return drawAmong(field.flatMap(({ entry, at }) => (at === oldest ? [entry] : [])), random);
+}
+
+function isOpen(entry: PoolAddress, health: Health | undefined): boolean {
+    return !health || health.standing(entry) === 'open';
+}
+
+/** Says of an address whether its narrow range has refused this delivery often enough. */
+function rangesOver({ pool, tried }: Pick<Choice, 'pool' | 'tried'>): (entry: PoolAddress) => boolean {
+    const counts = new Map<string, number>();
+    for (const address of new Set(tried)) {
+        const range = indexOf(pool).byAddress.get(address)?.ranges[0];
+        if (range !== undefined) {
+            counts.set(range, (counts.get(range) ?? 0) + 1);
+        }
+    }
+    return ({ ranges: [range] }) => range !== undefined && (counts.get(range) ?? 0) >= MAX_IN_RANGE;
 }
 
 function candidates({ pool, reachable }: Pick<Choice, 'pool' | 'reachable'>): readonly PoolAddress[] {
@@ -54,8 +173,7 @@ function drawFamily(field: readonly PoolAddress[], { share, tried, random }: Cho
     if (!field.some(entry => entry.family !== first?.family)) {
         return field;
     }
-    const refusedOverIPv6 = tried.some(address => address.includes(':'));
-    const family: Family = !refusedOverIPv6 && random() < share ? 'ipv6' : 'ipv4';
+    const family = drawnFamily(tried, share, random);
     return field.filter(entry => entry.family === family);
 }
 
@@ -64,8 +182,8 @@ function farthest(field: readonly PoolAddress[], pool: readonly PoolAddress[], t
     if (tried.length === 0) {
         return field;
     }
-    const struck = pool.filter(entry => tried.includes(entry.address));
-    const widths = Math.max(0, ...field.map(entry => entry.ranges.length));
+    const struck = tried.flatMap(address => indexOf(pool).byAddress.get(address) ?? []);
+    const widths = field.reduce((most, entry) => Math.max(most, entry.ranges.length), 0);
     for (let width = widths - 1; width >= 0; width--) {
         const ranges = new Set(struck.map(entry => entry.ranges[width]));
         const far = field.filter(entry => !ranges.has(entry.ranges[width]));
@@ -76,26 +194,3 @@ function farthest(field: readonly PoolAddress[], pool: readonly PoolAddress[], t
     return field;
 }
 
-function drawAddress(field: readonly PoolAddress[], random: () => number): PoolAddress | undefined {
-    if (field[0]?.family !== 'ipv6') {
-        return drawWeighted(field, random);
-    }
-    const ranges = new Map<string, PoolAddress[]>();
-    for (const entry of field) {
-        const narrow = entry.ranges[0] ?? '';
-        const range = ranges.get(narrow);
-        if (range) {
-            range.push(entry);
-        } else {
-            ranges.set(narrow, [entry]);
-        }
-    }
-    const drawn = [...ranges.values()][Math.floor(random() * ranges.size)];
-    return drawn && drawWeighted(drawn, random);
-}
-
-function drawWeighted(field: readonly PoolAddress[], random: () => number): PoolAddress | undefined {
-    const total = field.reduce((sum, entry) => sum + entry.weight, 0);
-    let mark = random() * total;
-    return field.find(entry => (mark -= entry.weight) < 0) ?? field.at(-1);
-}

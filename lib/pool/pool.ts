@@ -58,6 +58,25 @@ export function rangesOf(address: string, settings: Pick<RangeSettings, 'subnets
     return lengths.map(bits => `${network(`${ip.toString()}/${bits}`).toString()}/${bits}`);
 }
 
+/** An address of ours that is known from a connection, with its ranges; undefined when it is none. */
+export function placeOf(address: string, settings: Pick<RangeSettings, 'subnets4' | 'subnets6'>): Pick<PoolAddress, 'address' | 'family' | 'ranges'> | undefined {
+    if (!ipaddr.isValid(address)) {
+        return undefined;
+    }
+    const ip = ipaddr.parse(address);
+    return { address: ip.toString(), family: ip.kind(), ranges: rangesOf(address, settings) };
+}
+
+/** A part of the pool as a person writes it, in the form that is kept; undefined for what is no address and no range of the ladder. */
+export function scopeNamed(text: string, settings: Pick<RangeSettings, 'subnets4' | 'subnets6'>): string | undefined {
+    if (['ipv4', 'ipv6', 'provider'].includes(text)) {
+        return text;
+    }
+    const [address = '', bits] = text.split('/');
+    const place = placeOf(address, settings);
+    return bits === undefined ? place?.address : place?.ranges.find(range => range.endsWith(`/${bits}`));
+}
+
 function parseRange(range: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {
     if (range.includes('/')) {
         return ipaddr.parseCIDR(range);

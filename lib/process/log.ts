@@ -17,12 +17,15 @@ export const LOG_CODES = {
     DELIVERED: 'a delivery was accepted',
     BUDGET_SPENT: 'ALARM: the reroute budget of a provider or sender is spent',
     RELAY_ACCOUNT: 'ALARM: the relay refuses us rather than the message',
+    SUSPENDED: 'an address or more of ours is not used at a provider for a while',
+    RESUMED: 'a suspension is over: a delivery was accepted, or the operator ended it',
+    PROVIDER_REFUSES: 'ALARM: nothing of ours is accepted at a provider',
     SWITCH: 'a runtime switch was thrown',
     RULES_TAKEN: 'changed response rules are in force',
     RULES_REFUSED: 'ALARM: changed response rules are faulty; the last good ones stay in force',
     ADDRESS_UNBINDABLE: 'a pool address cannot be bound on this host and is left out',
     POOL_EMPTY: 'ALARM: a zone has no usable address; ZoneMTA chooses from what is configured',
-    REDIS_AWAY: 'Redis does not answer: budgets and switches are what this process knows',
+    REDIS_AWAY: 'Redis does not answer: budgets, switches and suspensions are what this process knows',
     HISTORY_LOST: 'an event could not be written to the history',
     TTL_MISSING: 'the MongoDB server has no TTL index: old history is swept instead'
 } as const;

@@ -1,9 +1,12 @@
 /** What the operator's API shows of this process. It works with a closed gate too: that is when it is needed most. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { PoolOperations } from '../ops/pool';
 import { registerRoutes, type Operations } from '../ops/routes';
+import { buildPool, scopeNamed } from '../pool/pool';
 import { packageRoot } from '../settings/package-root';
 import type { PluginApp } from '../zonemta/app';
+import { poolOf } from '../zonemta/host';
 import type { Gate } from './gate';
 import type { Services } from './services';
 
@@ -13,9 +16,34 @@ export function serveOperations(app: PluginApp, gate: Gate<Services>): void {
         // a closed gate may mean wrong settings: the token counts all the same
         token: () => gate.services?.settings.shared.apiToken ?? rawToken(app),
         status: async () => ({ version, gate: gate.state, faults: gate.faults, ...(gate.services ? await summary(gate.services) : {}) }),
-        open: () => gate.services && { ...gate.services, thrown: fields => gate.services?.log.event('SWITCH', fields) }
+        open: () => gate.services && opened(gate.services)
     };
     registerRoutes(app, operations);
+}
+
+function opened(services: Services) {
+    const { switches, history, log } = services;
+    return { switches, history, thrown: (fields: Record<string, string>) => log.event('SWITCH', fields), pool: poolOperations(services) };
+}
+
+function poolOperations({ settings, host, health, log, now }: Services): PoolOperations {
+    const { shared, randomIp } = settings;
+    return {
+        // the pool of a sender is not here, nor is what it could not bind
+        zones: () => new Map(shared.zones.map(zone => [zone, buildPool(poolOf(host, zone), { ...shared, weights: randomIp?.weights ?? {} })])),
+        list: () => health.list(),
+        scopeOf: text => scopeNamed(text, shared),
+        async put(suspension) {
+            await health.put(suspension);
+            const { provider, scope, class: reason, note, until } = suspension;
+            log.event('SUSPENDED', { provider, scope, class: reason, seconds: Math.round((until - now()) / 1000), note });
+        },
+        async lift(provider, scope) {
+            await health.lift(provider, scope);
+            log.event('RESUMED', { provider, scope, reason: 'operator' });
+        },
+        now
+    };
 }
 
 async function summary({ settings, switches, history, bulletins }: Services) {

@@ -2,9 +2,11 @@
 import { isIPv6 } from 'node:net';
 import type { SenderConnection, SenderDelivery, SenderDeliveryError } from '@zone-eu/types';
 import { oneLine, withAttempt } from '../delivery/state';
-import { MAX_RESPONSE, type Attempt, type Classification, type DeliveryState, type Stage } from '../delivery/types';
-import { decide, type Decision, type Situation, type Verdict } from '../policy/decide';
-import { countUntried } from '../pool/choose';
+import { MAX_RESPONSE, SUSPENDED_RULE, type Attempt, type Classification, type DeliveryState, type Stage } from '../delivery/types';
+import { scopesOf, type Suspension } from '../health/suspension';
+import { blamedBy, decide, type Blamed, type Decision, type Held, type Situation, type Verdict } from '../policy/decide';
+import { countSuspended, countUntried } from '../pool/choose';
+import { placeOf } from '../pool/pool';
 import { relaysFor } from '../relay/eligible';
 import type { PluginApp } from '../zonemta/app';
 import { deferredCount, readReply, setCourse, sourceOf, stateOf, wakeZone, zoneOf, type Course } from '../zonemta/delivery';
@@ -26,12 +28,15 @@ export async function handleRefusal(services: Services, app: PluginApp, delivery
         return;
     }
     const before = stateOf(delivery);
-    if (reply.replayed && before.phase === 'pool') {
+    if (reply.replayed && before.phase === 'pool' && !flight.held) {
         return;
     }
-    const classified = services.classify(reply, flight.destination.provider);
+    const classified = flight.held ? classOfHeld(flight.held) : services.classify(reply, flight.destination.provider);
     const described = describe(services, delivery, connection, flight, classified, reply.code, reply.text);
     const attempt: Attempt = reply.replayed ? { ...described, address: '', family: '' } : described;
+    if (before.phase === 'pool' && !flight.held) {
+        await suspend(services, delivery, attempt, classified);
+    }
     const decision = await decideWithBrakes(services, delivery, situationOf(services, delivery, flight, before, attempt, classified, reply.stage));
     const state = withAttempt(decision.state, attempt);
     await record(services, delivery, attempt, decision.verdict, before, classified);
@@ -54,8 +59,55 @@ export async function handleDelivered(services: Services, delivery: SenderDelive
     const accepted: Classification = { class: 'other', ipRelated: false, scope: 'none', rule: 'accepted', hints: {} };
     const source = delivery.status?.ip ?? flight.address;
     const attempt = { ...describe(services, delivery, undefined, flight, accepted, 250, response), address: source, family: familyOf(source) };
+    await clear(services, flight, state, source);
     services.log.event('DELIVERED', { ...ids(delivery), ...facts(attempt), attempts: state.attempts.length + 1 });
     await services.history.write({ ...keys(delivery), event: { kind: 'delivered', attempt, zone: zoneOf(delivery), phase: state.phase } });
+}
+
+/** Suspends what the reply blames, for all processes. Awaited, so that the decision knows what is left. */
+async function suspend(services: Services, delivery: SenderDelivery, attempt: Attempt, reply: Classification): Promise<void> {
+    const { settings, health, log, now } = services;
+    const blamed = blamedBy(reply);
+    const place = placeOf(attempt.address, settings.shared);
+    if (!blamed || !place || settings.shared.shadow) {
+        return;
+    }
+    const scopes = scopesOf(place);
+    const { provider, code, response } = attempt;
+    const retryAfter = (reply.hints.retryAfter ?? 0) * 1000;
+    const changes = await health.strike({ provider, class: blamed.class, code, note: response, scopes, base: baseOf(blamed.scope, scopes), message: delivery.id, retryAfter });
+    for (const { scope, suspension } of changes) {
+        log.event('SUSPENDED', { provider, scope, class: blamed.class, seconds: Math.round(((suspension?.until ?? 0) - now()) / 1000), strikes: suspension?.strikes, response });
+    }
+    if (changes.some(({ scope }) => scope === 'provider')) {
+        log.warn('PROVIDER_REFUSES', { provider, response }, provider);
+    }
+}
+
+/** An accepted delivery shows that its address is welcome again. */
+async function clear({ settings, health, log }: Services, flight: Flight, state: DeliveryState, source: string): Promise<void> {
+    const place = placeOf(source, settings.shared);
+    if (!place || state.phase !== 'pool' || settings.shared.shadow) {
+        return;
+    }
+    const { provider } = flight.destination;
+    for (const { scope } of await health.succeed({ provider, scopes: scopesOf(place), startedAt: flight.startedAt })) {
+        log.event('RESUMED', { provider, scope, reason: 'accepted' });
+    }
+}
+
+function baseOf(blamed: Blamed, scopes: readonly string[]): number {
+    return { address: 0, subnet: 1, family: scopes.length - 2, provider: scopes.length - 1 }[blamed];
+}
+
+/** A delivery that was not let out has the class of what holds it. */
+function classOfHeld(held: Suspension): Classification {
+    return { class: held.class === 'operator' ? 'ip-reputation' : held.class, ipRelated: true, scope: 'none', rule: SUSPENDED_RULE, hints: {} };
+}
+
+function heldBy({ class: reason, scope, code }: Suspension): Held {
+    const forNow = scope === 'provider' && code > 0 && code < 500;
+    return reason === 'ip-rate' || forNow ? 'temporary' : 'final';
 }
 
 function situationOf(services: Services, delivery: SenderDelivery, flight: Flight, state: DeliveryState, attempt: Attempt, reply: Classification, stage: Stage): Situation {
@@ -63,7 +115,12 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
     const { provider, reachable } = flight.destination;
     const zone = zoneOf(delivery);
     const envelope = { from: delivery.from ?? '', recipient: delivery.recipient ?? '' };
-    const tried = [...state.attempts.map(earlier => earlier.address), attempt.address];
+    const left = {
+        pool: services.pool(zone),
+        reachable: zoneConfig(services.host, zone)?.ignoreIPv6 ? { ipv4: true, ipv6: false } : reachable,
+        tried: [...state.attempts.map(earlier => earlier.address), attempt.address],
+        health: services.health.view(provider)
+    };
     return {
         state,
         attempt,
@@ -75,7 +132,9 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
             relayAfter: settings.relay?.relayAfter ?? {},
             maxAge: settings.relay?.maxAge ?? 0
         },
-        untried: countUntried({ pool: services.pool(zone), reachable: zoneConfig(services.host, zone)?.ignoreIPv6 ? { ipv4: true, ipv6: false } : reachable, tried }),
+        untried: countUntried(left),
+        suspended: countSuspended(left),
+        held: flight.held && heldBy(flight.held),
         brake: switches.isOn('reroute', provider) ? 'free' : 'off',
         relays: settings.relay ? relaysFor(settings.relay, envelope) : [],
         relayOff: !switches.isOn('relay', provider),
@@ -125,6 +184,9 @@ async function record(services: Services, delivery: SenderDelivery, attempt: Att
     const { log, history, settings } = services;
     const code: LogCode = `ATTEMPT_${verdict.action.toUpperCase() as Uppercase<Verdict['action']>}`;
     log.event(code, { ...ids(delivery), ...facts(attempt), scope: reply.scope, reason: verdict.reason, shadow: settings.shared.shadow ? 'yes' : undefined });
+    if (attempt.rule === SUSPENDED_RULE) {
+        log.warn('PROVIDER_REFUSES', { provider: attempt.provider, reason: attempt.response }, attempt.provider);
+    }
     if (before.phase === 'relay' && verdict.reason === 'our account at the relay') {
         log.warn('RELAY_ACCOUNT', { zone: zoneOf(delivery), response: attempt.response }, zoneOf(delivery));
     }

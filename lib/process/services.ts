@@ -1,15 +1,22 @@
 /** Everything that the hooks of a process need, built once when all plugins have joined and the settings are proven. */
+import { randomUUID } from 'node:crypto';
 import dns from 'node:dns';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { SenderDelivery } from '@zone-eu/types';
 import type { Redis } from 'ioredis';
+import * as v from 'valibot';
 import { unbindable } from '../checks/bindable';
 import type { Classification, Reply } from '../delivery/types';
 import { FallbackBudget, MemoryBudget, RedisBudget, type BudgetStore } from '../health/budget';
 import { Bulletins } from '../health/bulletins';
-import { failFast } from '../health/redis';
+import { MemoryHealth } from '../health/memory-health';
+import { PoolHealth } from '../health/pool-health';
+import { failFast, listen } from '../health/redis';
+import { RedisHealth } from '../health/redis-health';
+import type { Suspension } from '../health/suspension';
+import { SuspensionTable } from '../health/table';
 import { Switches } from '../health/switches';
 import { History } from '../history/history';
 import { buildPool, type PoolAddress } from '../pool/pool';
@@ -22,6 +29,7 @@ import { Scanner } from '../scan/scanner';
 import { packageRoot } from '../settings/package-root';
 import { parseSettings, type Settings } from '../settings/parse';
 import type { RspamdSettings } from '../settings/rspamd';
+import { reputationSchema } from '../settings/reputation';
 import type { PluginApp } from '../zonemta/app';
 import { sweepSpool } from '../zonemta/body';
 import { deferTimes, hostConfig, poolOf, senderZone, type HostConfig } from '../zonemta/host';
@@ -34,6 +42,8 @@ export interface Flight {
     destination: Destination;
     /** The drawn address; the connection's own one counts where it is known. */
     address: string;
+    /** Why there was no attempt: everything that could be used is suspended; the widest of the suspensions. */
+    held?: Suspension;
 }
 
 /** Messages that the scan has decided, since the start of the process. */
@@ -67,6 +77,7 @@ export interface Services {
     scanning: Scanning | undefined;
     switches: Switches;
     budget: BudgetStore;
+    health: PoolHealth;
     destinations: Destinations;
     classify(reply: Reply, provider: string): Classification;
     /** Usable addresses of a zone's pool. */
@@ -118,6 +129,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     const me = `${app.manager.context}:${hostname()}:${process.pid}`;
     const bulletins = new Bulletins(redis, shared.keyPrefix, me, () => (scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}), now, redisAway);
     await bulletins.start();
+    const health = await startHealth(app, settings, redis, now, redisAway);
     const pool = await keepPool(app, host, settings, log, gate);
     log.event('READY', { context: app.manager.context, pool: pool(senderZone()).length });
     return {
@@ -129,6 +141,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         scanning,
         switches,
         budget: budgetOf(settings, redis, now, redisAway),
+        health,
         destinations: new Destinations(hostResolver, providers, now),
         classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,
@@ -178,6 +191,22 @@ function budgetOf(settings: Settings, redis: Redis | undefined, now: () => numbe
     const limits = settings.reputation?.rerouteBudget ?? { share: 0, floor: 0, perSender: 0 };
     const memory = new MemoryBudget(limits, now);
     return redis ? new FallbackBudget(new RedisBudget(redis, settings.shared.keyPrefix, limits, now), memory, redisAway) : memory;
+}
+
+/** The pool's memory. A receiver has no use for it, and listens to nothing. */
+async function startHealth(app: PluginApp, settings: Settings, redis: Redis | undefined, now: () => number, warn: (err: Error) => void): Promise<PoolHealth> {
+    // without the plugin nothing is struck, but an operator may suspend
+    const limits = settings.reputation ?? v.parse(reputationSchema, {});
+    const table = new SuspensionTable();
+    const shared = redis && new RedisHealth(redis, settings.shared.keyPrefix, limits);
+    const health = new PoolHealth({ table, own: new MemoryHealth(table, limits), shared, now, mark: randomUUID(), warn });
+    if (app.manager.context !== 'receiver') {
+        if (app.redis && shared) {
+            listen(app.redis, shared.channel, message => health.hear(message), () => void health.sync());
+        }
+        await health.start();
+    }
+    return health;
 }
 
 /** The pool of this sender's zone, without what cannot be bound; built anew when ZoneMTA reloads its own (SIGHUP). */

@@ -41,6 +41,8 @@ export interface WorldOptions extends Changes {
     /** Servers of the filter group besides these: fakes that the test starts. */
     fakeScanners?: (host: string) => readonly string[];
     postfix?: boolean;
+    /** Sender processes of the default zone. */
+    processes?: number;
     /** The ledger of the destinations keeps whole messages. */
     keepMail?: boolean;
     /** Other tables of ZoneMTA's configuration, over the world's own; those in `plugins` are added. */
@@ -200,7 +202,7 @@ function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: C
         queue: { deferTimes: [4000, 4000, 6000, 6000, 8000, 8000] },
         pools: { default: [...names].map(([address, name]) => ({ address, name })) },
         zones: {
-            default: { pool: 'default', port: MX_PORT, ignoreIPv6: false, connections: 10, processes: 1 },
+            default: { pool: 'default', port: MX_PORT, ignoreIPv6: false, connections: 10, processes: options.processes ?? 1 },
             bounces: { pool: 'default', port: MX_PORT, ignoreIPv6: true, connections: 2, processes: 1 },
             relay: { pool: 'default', host: relay.name, port: relay.ports.starttls, auth: { user: RELAY_USER, pass: RELAY_PASSWORD }, ignoreIPv6: true, connections: 3, processes: 1 }
         },

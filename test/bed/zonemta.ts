@@ -73,7 +73,7 @@ export async function startZoneMta(options: ZoneMtaOptions): Promise<ZoneMta> {
             if (status !== 200 || gate.gate === 'waiting') {
                 throw new Error(`the plugins are not loaded yet (${status})`);
             }
-            if (gate.gate === 'open' && readySenders(logFile, logged) < Object.keys(config['zones'] ?? {}).length) {
+            if (gate.gate === 'open' && readySenders(logFile, logged) < senders(config)) {
                 throw new Error('not all senders are ready');
             }
             // says nothing itself: ZoneMTA turns away who talks before the greeting
@@ -98,6 +98,12 @@ export function installation(release: Release): { folder: string; app: string; n
     // 3.11.0 needs Node 22, whose binary comes from npm
     const node = release === '3.10.3' ? process.execPath : join(folder, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node');
     return { folder, app, node };
+}
+
+/** Sender processes that a configuration asks for. */
+function senders(config: HostTables): number {
+    const zones = Object.values((config['zones'] ?? {}) as Record<string, { processes?: number }>);
+    return zones.reduce((sum, { processes = 1 }) => sum + processes, 0);
 }
 
 /** Senders that have said so since the log had this size. A sender that loses Redis while it starts exits, and starts again. */

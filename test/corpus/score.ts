@@ -99,6 +99,7 @@ export function firstVerdict(reply: Classification, code: number): Verdict['acti
         stage: 'rcpt',
         relays: ['relay'],
         relayOff: false,
+        suspended: 0,
         zone: 'default',
         schedule: [hour],
         deferred: 0,

@@ -101,6 +101,7 @@ function live(world: World): Life {
             stage: event.code % 7 === 0 ? 'auth' : 'rcpt',
             settings,
             untried: countUntried({ pool, reachable, tried: [...tried, address] }),
+            suspended: 0,
             brake: event.brake,
             relays,
             relayOff: !event.relayOn,

@@ -13,6 +13,12 @@ function attempt(minutes: number, response: string, changes: Partial<Attempt> = 
 }
 
 describe('the last letter', () => {
+    it('says so when nothing was tried because all addresses were suspended', () => {
+        const text = noticeText('550 no', { own: [attempt(0, 'suspended', { address: '', rule: 'suspended' })], relay: [], since: START });
+        expect(text).toContain('No attempt from addresses of ours was made');
+        expect(text).not.toContain('What was tried');
+    });
+
     it('after one refusal says what was answered, and when', () => {
         expect(noticeText('550 5.1.1 No such user', { own: [attempt(0, '550 5.1.1 No such user')], relay: [] }).split('\r\n')).toEqual([
             '550 5.1.1 No such user',

@@ -2,13 +2,19 @@
 import { describe, expect, it } from 'vitest';
 import { Switches } from '../../lib/health/switches';
 import type { History, HistoryRecord } from '../../lib/history/history';
+import type { Suspension } from '../../lib/health/suspension';
+import type { PoolOperations } from '../../lib/ops/pool';
 import { registerRoutes, type Operations } from '../../lib/ops/routes';
+import { buildPool, scopeNamed } from '../../lib/pool/pool';
 import type { HostRequest, PluginApp } from '../../lib/zonemta/app';
 
 const RECORDS = [
     { id: '19b0c8d7e2f000a1b2', seq: '', at: 1, recipient: 'reader@theirs.example', sender: 'author@ours.example', event: { kind: 'scan', result: 'accept', action: 'no action', score: 0, server: 'http://127.0.0.1:11333', ms: 5 } },
     { id: '19b0c8d7e2f000a1b2', seq: '001', at: 2, recipient: 'reader@theirs.example', sender: 'author@ours.example', event: { kind: 'relayed', zone: 'relay', until: 9 } }
 ] as unknown as HistoryRecord[];
+
+const NOW = 1_000_000;
+const RANGES = { subnets4: [28, 24], subnets6: [64, 48], weights: {} };
 
 type Handler = (request: HostRequest, response: { json(code: number, body: unknown): void }) => Promise<void>;
 
@@ -24,35 +30,52 @@ function api({ token = '', closed = false, redisAway = false } = {}) {
     const asked: string[] = [];
     const history = { read: async (id: string) => (asked.push(id), RECORDS.filter(record => record.id === id)) } as unknown as History;
     const thrown: Record<string, string>[] = [];
+    const suspensions: Suspension[] = [
+        { provider: 'google', scope: '192.0.2.0/28', class: 'ip-reputation', code: 550, strikes: 2, struck: 1, until: NOW + 1, probing: 0, note: 'listed' },
+        { provider: 'yahoo', scope: '198.51.100.1', class: 'ip-rate', code: 421, strikes: 1, struck: 1, until: NOW - 1, probing: 0, note: 'slow' }
+    ];
+    const pool: PoolOperations = {
+        zones: () => new Map([['default', buildPool(['192.0.2.1', '198.51.100.1', '203.0.113.1'].map(address => ({ address })), RANGES)]]),
+        list: () => suspensions,
+        scopeOf: text => scopeNamed(text, RANGES),
+        put: async suspension => (redisAway ? Promise.reject(new Error('away')) : void suspensions.push(suspension)),
+        lift: async (provider, scope) => (redisAway ? Promise.reject(new Error('away')) : void suspensions.splice(suspensions.findIndex(known => known.provider === provider && known.scope === scope), 1)),
+        now: () => NOW
+    };
     const operations: Operations = {
         token: () => token,
         status: async () => ({ gate: closed ? 'closed' : 'open' }),
-        open: () => (closed ? undefined : { switches, history, thrown: fields => thrown.push(fields) })
+        open: () => (closed ? undefined : { switches, history, thrown: fields => thrown.push(fields), pool })
     };
     registerRoutes(app as unknown as PluginApp, operations);
 
-    async function call(name: string, { params = {}, body, authorization }: { params?: Record<string, unknown>; body?: unknown; authorization?: string } = {}) {
+    async function call(name: string, { params = {}, query = {}, body, authorization }: { params?: Record<string, unknown>; query?: Record<string, unknown>; body?: unknown; authorization?: string } = {}) {
         const answers: [number, unknown][] = [];
-        const request: HostRequest = { params, query: {}, body, header: field => (field.toLowerCase() === 'authorization' ? authorization : undefined) };
+        const request: HostRequest = { params, query, body, header: field => (field.toLowerCase() === 'authorization' ? authorization : undefined) };
         await routes.get(name)?.(request, { json: (code, answer) => answers.push([code, answer]) });
         expect(answers).toHaveLength(1);
         expect(logged).toEqual([]);
         return answers[0];
     }
-    return { call, switches, thrown, asked, routes };
+    return { call, switches, thrown, asked, routes, suspensions };
 }
 
 const STATUS = 'get /plugin/smart-relay/status';
 const MESSAGES = 'get /plugin/smart-relay/messages/:id';
 const UNKNOWN = 'get /plugin/smart-relay/unknown';
 const SWITCHES = 'post /plugin/smart-relay/switches';
+const ADDRESSES = 'get /plugin/smart-relay/addresses';
+const PROVIDERS = 'get /plugin/smart-relay/providers';
+const SUSPENSIONS = 'get /plugin/smart-relay/suspensions';
+const SUSPEND = 'post /plugin/smart-relay/suspensions';
+const RESUME = 'del /plugin/smart-relay/suspensions/:id';
 
 describe('the API', () => {
     it('is there under /plugin/smart-relay', () => {
-        expect([...api().routes.keys()]).toEqual([STATUS, MESSAGES, UNKNOWN, SWITCHES]);
+        expect([...api().routes.keys()]).toEqual([STATUS, MESSAGES, UNKNOWN, SWITCHES, ADDRESSES, PROVIDERS, SUSPENSIONS, SUSPEND, RESUME]);
     });
 
-    it.each([STATUS, MESSAGES, SWITCHES])('with a token answers nobody without it: %s', async name => {
+    it.each([STATUS, MESSAGES, SWITCHES, ADDRESSES, PROVIDERS, SUSPENSIONS, SUSPEND, RESUME])('with a token answers nobody without it: %s', async name => {
         const { call, switches } = api({ token: 'a-token' });
         for (const authorization of [undefined, '', 'a-token', 'Bearer', 'Bearer another', 'Bearer a-tokeN', 'bearer a-token', 'Bearer a-token ']) {
             const answer = await call(name, { ...(authorization === undefined ? {} : { authorization }), body: { name: 'reroute', on: false } });
@@ -69,7 +92,7 @@ describe('the API', () => {
     it('with a closed gate shows its status and nothing else', async () => {
         const { call } = api({ closed: true });
         expect(await call(STATUS)).toEqual([200, { gate: 'closed' }]);
-        for (const name of [MESSAGES, SWITCHES]) {
+        for (const name of [MESSAGES, SWITCHES, ADDRESSES, PROVIDERS, SUSPENSIONS, SUSPEND, RESUME]) {
             expect(await call(name, { params: { id: '19b0c8d7e2f000a1b2' }, body: { name: 'reroute', on: false } })).toMatchObject([503, { code: 'GATE_CLOSED' }]);
         }
     });
@@ -142,5 +165,72 @@ describe('a switch', () => {
         const { call, thrown } = api({ redisAway: true });
         expect(await call(SWITCHES, { body: { name: 'relay', on: false } })).toMatchObject([503, { code: 'REDIS_AWAY' }]);
         expect(thrown).toEqual([]);
+    });
+});
+
+describe('the pool', () => {
+    interface Shown {
+        id: string;
+        provider: string;
+        scope: string;
+        state: string;
+    }
+    const states = (answer: unknown) => (answer as [number, { addresses: { address: string; state: string }[] }])[1].addresses.map(({ address, state }) => `${address} ${state}`);
+    const shown = async (call: ReturnType<typeof api>['call']) => ((await call(SUSPENSIONS)) as [number, { suspensions: Shown[] }])[1].suspensions;
+
+    it('shows how each address stands, everywhere and at one provider', async () => {
+        const { call } = api();
+        expect(states(await call(ADDRESSES))).toEqual(['192.0.2.1 suspended', '198.51.100.1 half-open', '203.0.113.1 healthy']);
+        expect(states(await call(ADDRESSES, { query: { provider: 'yahoo' } }))).toEqual(['192.0.2.1 healthy', '198.51.100.1 half-open', '203.0.113.1 healthy']);
+        expect(states(await call(ADDRESSES, { query: { state: 'suspended', zone: 'default' } }))).toEqual(['192.0.2.1 suspended']);
+        expect(states(await call(ADDRESSES, { query: { zone: 'another' } }))).toEqual([]);
+        expect(await call(ADDRESSES, { query: { state: 'ill' } })).toMatchObject([400, { code: 'BAD_REQUEST' }]);
+    });
+
+    it('shows the providers where something is suspended', async () => {
+        expect(await api().call(PROVIDERS)).toEqual([
+            200,
+            { providers: [{ provider: 'google', suspended: 1, halfOpen: 0, whole: false }, { provider: 'yahoo', suspended: 0, halfOpen: 1, whole: false }] }
+        ]);
+    });
+
+    it('is suspended in part by the operator, for a time', async () => {
+        const { call, suspensions } = api();
+        expect(await call(SUSPEND, { body: { provider: 'google', scope: '2001:DB8:0:7::1/64', for: '2h', note: 'moved\r\naway' } })).toMatchObject([
+            200,
+            { provider: 'google', scope: '2001:db8:0:7::/64', state: 'suspended', class: 'operator', until: NOW + 7_200_000, note: 'moved away' }
+        ]);
+        expect(suspensions).toHaveLength(3);
+    });
+
+    it.each([
+        ['nothing', undefined],
+        ['no provider', { scope: '192.0.2.1', for: '2h' }],
+        ['no address', { provider: 'google', scope: 'out1.example', for: '2h' }],
+        ['a range that is not on the ladder', { provider: 'google', scope: '192.0.2.0/25', for: '2h' }],
+        ['no time', { provider: 'google', scope: '192.0.2.1' }],
+        ['a time without a unit', { provider: 'google', scope: '192.0.2.1', for: 7200 }],
+        ['for ever', { provider: 'google', scope: '192.0.2.1', for: '365d' }]
+    ])('is not suspended by %s', async (_name, body) => {
+        const { call, suspensions } = api();
+        expect(await call(SUSPEND, { body })).toMatchObject([400, { code: 'BAD_REQUEST', error: expect.stringContaining('"for": DURATION') as unknown }]);
+        expect(suspensions).toHaveLength(2);
+    });
+
+    it('is released by the id of a suspension, an automatic one too', async () => {
+        const { call } = api();
+        const [first] = await shown(call);
+        expect(await call(RESUME, { params: { id: first?.id } })).toMatchObject([200, { provider: 'google', scope: '192.0.2.0/28' }]);
+        expect((await shown(call)).map(({ provider }) => provider)).toEqual(['yahoo']);
+        for (const id of [first?.id, '', undefined, { $ne: '' }]) {
+            expect(await call(RESUME, { params: { id } })).toMatchObject([404, { code: 'NOT_FOUND' }]);
+        }
+    });
+
+    it('does not change while Redis is away, and the operator is told', async () => {
+        const { call } = api({ redisAway: true });
+        const [first] = await shown(call);
+        expect(await call(RESUME, { params: { id: first?.id } })).toMatchObject([503, { code: 'REDIS_AWAY' }]);
+        expect(await call(SUSPEND, { body: { provider: 'google', scope: '192.0.2.1', for: '2h' } })).toMatchObject([503, { code: 'REDIS_AWAY' }]);
     });
 });

@@ -1,8 +1,8 @@
 /** The table in the header of lib/policy/decide.ts, line by line, and the edges between its lines. */
 import { describe, expect, it } from 'vitest';
-import type { Attempt, Classification, DeliveryState, Hints, ReplyClass, Scope, Stage } from '../../lib/delivery/types';
+import type { Attempt, Classification, DeliveryState, Hints, RateAbout, ReplyClass, Scope, Stage } from '../../lib/delivery/types';
 import { REPLY_CLASSES } from '../../lib/delivery/types';
-import { decide, RELAYABLE, type Decision, type PolicySettings, type Situation } from '../../lib/policy/decide';
+import { blamedBy, decide, RELAYABLE, type Decision, type PolicySettings, type Situation } from '../../lib/policy/decide';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -43,6 +43,7 @@ function after(refusal: Refusal, changes: Partial<Situation> = {}): Decision {
         stage: refusal.stage ?? 'rcpt',
         settings: SETTINGS,
         untried: 200,
+        suspended: 0,
         brake: 'free',
         relays: ['relay', 'second-relay'],
         relayOff: false,
@@ -290,6 +291,50 @@ describe('at the relay', () => {
     it('ends when the time at the relay is over, whatever the answer', () => {
         for (const refusal of [{ class: 'greylist', code: 451 }, { class: 'other', code: 535, stage: 'auth' }, { class: 'network', code: 0 }] as const) {
             expect(after(refusal, { state: atRelay({ until: NOW }) }).verdict).toEqual({ action: 'bounce', reason: 'the time at the relay is over' });
+        }
+    });
+});
+
+describe('a delivery that finds all addresses suspended', () => {
+    it('goes to the relay at once', () => {
+        expect(after({ class: 'ip-reputation', code: 0 }, { untried: 0, held: 'final' }).verdict).toMatchObject(toRelay);
+    });
+
+    it('by limits only, or by a provider that refuses for now, goes there after relayAfter of ip-rate', () => {
+        const late = attempt({ class: 'ip-rate', code: 421 });
+        expect(after({ class: 'ip-rate', code: 0 }, { untried: 0, held: 'temporary' }).verdict.action).toBe('defer');
+        expect(after({ class: 'ip-rate', code: 0 }, { untried: 0, held: 'temporary', state: pool({ attempts: [{ ...late, at: NOW - 3 * HOUR }] }) }).verdict).toMatchObject(toRelay);
+    });
+
+    it('waits on the schedule without a relay, or with the relay switched off', () => {
+        expect(after({ class: 'ip-reputation', code: 0 }, { untried: 0, held: 'final', relays: [] }).verdict).toMatchObject({ action: 'defer', reason: 'all addresses are suspended there' });
+        expect(after({ class: 'ip-reputation', code: 0 }, { untried: 0, held: 'final', relayOff: true }).verdict).toMatchObject({ action: 'defer' });
+    });
+});
+
+describe('a refusal with only suspended addresses left', () => {
+    it('goes to the relay, and waits for them where there is none, a 5xx too', () => {
+        expect(after({ class: 'ip-reputation', code: 554 }, { untried: 0, suspended: 9 }).verdict).toMatchObject(toRelay);
+        expect(after({ class: 'ip-reputation', code: 554 }, { untried: 0, suspended: 9, relays: [] }).verdict).toMatchObject({ action: 'defer', reason: 'the other addresses are suspended' });
+    });
+});
+
+describe('what a refusal suspends', () => {
+    const blamed = (replyClass: ReplyClass, scope: Scope, rateAbout?: RateAbout) => blamedBy({ class: replyClass, ipRelated: true, scope, rule: 'a-rule', hints: rateAbout ? { rateAbout } : {} });
+
+    it('is what the reply blames; a list of the whole world means the address', () => {
+        expect(blamed('ip-reputation', 'address')).toEqual({ class: 'ip-reputation', scope: 'address' });
+        expect(blamed('ip-reputation', 'subnet')).toEqual({ class: 'ip-reputation', scope: 'subnet' });
+        expect(blamed('ip-ptr', 'family')).toEqual({ class: 'ip-ptr', scope: 'family' });
+        expect(blamed('ip-reputation', 'provider')).toEqual({ class: 'ip-reputation', scope: 'provider' });
+        expect(blamed('ip-reputation', 'global')).toEqual({ class: 'ip-reputation', scope: 'address' });
+    });
+
+    it('is nothing when a limit counts something else, or the address is not to blame', () => {
+        expect(blamed('ip-rate', 'address')).toEqual({ class: 'ip-rate', scope: 'address' });
+        expect(blamed('ip-rate', 'address', 'complaints')).toBeUndefined();
+        for (const replyClass of REPLY_CLASSES.filter(name => !['ip-reputation', 'ip-rate', 'ip-ptr'].includes(name))) {
+            expect(blamed(replyClass, 'address')).toBeUndefined();
         }
     });
 });

@@ -1,6 +1,6 @@
 /** The pool as an operator writes it, and what is drawn from it in the cases that he would look at. */
 import { describe, expect, it } from 'vitest';
-import { choose, chooseOther, countUntried, type Choice } from '../../lib/pool/choose';
+import { choose, chooseOther, countSuspended, countUntried, type Choice, type Health } from '../../lib/pool/choose';
 import { buildPool, rangesOf } from '../../lib/pool/pool';
 import { seeded } from '../bed/internet/random';
 
@@ -131,5 +131,75 @@ describe('the address of the other family', () => {
     it('is not there when the destination does not have that family', () => {
         const [first] = both;
         expect(first && chooseOther({ ...choice, reachable: { ipv4: true, ipv6: false } }, first)).toBeUndefined();
+    });
+});
+
+describe('with suspended addresses', () => {
+    const pool = poolOf('192.0.2.1', '192.0.2.17', '192.0.2.200', '198.51.100.1');
+
+    /** The health of a pool in which these are suspended, half-open, or blamed. */
+    function health({ shut = [], probe = [], blamed = [], struck = {} }: { shut?: string[]; probe?: string[]; blamed?: string[]; struck?: Record<string, number> }): Health {
+        return {
+            standing: ({ address }) => (shut.includes(address) ? 'shut' : probe.includes(address) ? 'probe' : 'open'),
+            struckAt: ({ address }) => struck[address] ?? 0,
+            isBlamed: ({ address }) => blamed.includes(address)
+        };
+    }
+
+    it('the healthy ones share the draws alike, those half-open among them', () => {
+        const counts = drawn(9000, { pool, health: health({ shut: ['192.0.2.1'], probe: ['192.0.2.17'] }) });
+        expect(Object.keys(counts).sort()).toEqual(['192.0.2.17', '192.0.2.200', '198.51.100.1']);
+        for (const count of Object.values(counts)) {
+            expect(count).toBeGreaterThan(2800);
+            expect(count).toBeLessThan(3200);
+        }
+    });
+
+    it('the only healthy one of many is found', () => {
+        const many = poolOf(...Array.from({ length: 1000 }, (_, n) => `10.0.${n >> 8}.${n & 255}`));
+        const shut = many.map(entry => entry.address).filter(address => address !== '10.0.1.7');
+        expect(drawn(20, { pool: many, health: health({ shut }) })).toEqual({ '10.0.1.7': 20 });
+    });
+
+    it('a delivery that was refused already is no probe while a healthy one is left, and one when none is', () => {
+        expect(drawn(50, { pool, tried: ['192.0.2.1'], health: health({ probe: ['198.51.100.1'] }) })).not.toHaveProperty('198.51.100.1');
+        expect(drawn(50, { pool, tried: ['192.0.2.1'], health: health({ shut: ['192.0.2.17', '192.0.2.200'], probe: ['198.51.100.1'] }) })).toEqual({ '198.51.100.1': 50 });
+    });
+
+    it('a family that is suspended leaves all draws to the other', () => {
+        const both = poolOf('192.0.2.1', '2001:db8::1');
+        expect(drawn(50, { pool: both, share: 1, health: health({ shut: ['2001:db8::1'] }) })).toEqual({ '192.0.2.1': 50 });
+    });
+
+    it('when all are, the one that was struck the longest ago is given', () => {
+        const all = pool.map(entry => entry.address);
+        const struck = { '192.0.2.1': 4, '192.0.2.17': 1, '192.0.2.200': 3, '198.51.100.1': 2 };
+        expect(drawn(50, { pool, health: health({ shut: all, struck }) })).toEqual({ '192.0.2.17': 50 });
+        expect(drawn(50, { pool, tried: ['192.0.2.17'], health: health({ shut: all, struck }) })).toEqual({ '198.51.100.1': 50 });
+    });
+
+    it('a greylisted delivery keeps a suspended address, unless that is blamed for its reputation', () => {
+        const pin = { address: '192.0.2.1' };
+        expect(drawn(50, { pool, pin, health: health({ shut: ['192.0.2.1'] }) })).toEqual({ '192.0.2.1': 50 });
+        expect(drawn(50, { pool, pin, health: health({ shut: ['192.0.2.1'], blamed: ['192.0.2.1'] }) })).not.toHaveProperty('192.0.2.1');
+    });
+
+    it('the other family falls back to a healthy address or to none', () => {
+        const both = poolOf('192.0.2.1', '2001:db8::1');
+        const [first] = both;
+        const choice = { pool: both, reachable: BOTH, share: 0.5, tried: [], random: seeded(1), health: health({ shut: ['2001:db8::1'] }) };
+        expect(first && chooseOther(choice, first)).toBeUndefined();
+    });
+
+    it('a /28 that has refused a delivery three times is left out for it', () => {
+        const range = poolOf('192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '198.51.100.1');
+        const tried = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '198.51.100.1'];
+        expect(countUntried({ pool: range, reachable: BOTH, tried })).toBe(0);
+        expect(countUntried({ pool: range, reachable: BOTH, tried: tried.slice(1) })).toBe(2);
+    });
+
+    it('are counted apart from what is left to try', () => {
+        const choice = { pool, reachable: BOTH, tried: ['192.0.2.1'], health: health({ shut: ['192.0.2.17'], probe: ['192.0.2.200'] }) };
+        expect([countUntried(choice), countSuspended(choice)]).toEqual([1, 2]);
     });
 });

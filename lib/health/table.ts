@@ -1,0 +1,88 @@
+/** The suspensions that a process knows. Reading costs no round trip: the choice of an address looks here. */
+import { isForgotten, isRunning, type Change, type Place, type Suspension } from './suspension';
+
+/** `open`: healthy; `probe`: half-open, one delivery may try; `shut`: suspended, or being probed already. */
+export type Standing = 'open' | 'probe' | 'shut';
+
+/** How our addresses stand at one provider at one moment. */
+export interface HealthView {
+    standing(place: Place): Standing;
+    /** When this address, or a range that it is in, was struck last. */
+    struckAt(place: Place): number;
+    /** Suspended for its reputation or by the operator: not even a greylisted delivery keeps it. */
+    isBlamed(place: Place): boolean;
+}
+
+const NOTHING: ReadonlyMap<string, Suspension> = new Map();
+const ALL_WELL: HealthView = { standing: () => 'open', struckAt: () => 0, isBlamed: () => false };
+
+export class SuspensionTable {
+    private providers = new Map<string, Map<string, Suspension>>();
+
+    apply(changes: readonly Change[]): void {
+        for (const { provider, scope, suspension } of changes) {
+            const scopes = this.providers.get(provider) ?? new Map<string, Suspension>();
+            if (suspension) {
+                scopes.set(scope, suspension);
+                this.providers.set(provider, scopes);
+            } else if (scopes.delete(scope) && scopes.size === 0) {
+                this.providers.delete(provider);
+            }
+        }
+    }
+
+    /** Takes these in place of all that was known. */
+    replace(suspensions: readonly Suspension[]): void {
+        this.providers = new Map();
+        this.apply(suspensions.map(suspension => ({ provider: suspension.provider, scope: suspension.scope, suspension })));
+    }
+
+    /** What of this is suspended or half-open. */
+    find(provider: string, scopes: readonly string[], now: number): Suspension[] {
+        const known = this.providers.get(provider) ?? NOTHING;
+        return known.size === 0 ? [] : scopes.flatMap(scope => known.get(scope) ?? []).filter(suspension => !isForgotten(suspension, now));
+    }
+
+    list(now: number): Suspension[] {
+        return [...this.providers.values()].flatMap(scopes => [...scopes.values()]).filter(suspension => !isForgotten(suspension, now));
+    }
+
+    /** How our addresses stand at a provider now. */
+    view(provider: string, now: number): HealthView {
+        const known = this.providers.get(provider);
+        if (!known) {
+            return ALL_WELL;
+        }
+        const covering = (place: Place) => {
+            const found: Suspension[] = [];
+            const look = (scope: string) => {
+                const suspension = known.get(scope);
+                if (suspension && !isForgotten(suspension, now)) {
+                    found.push(suspension);
+                }
+            };
+            look(place.address);
+            place.ranges.forEach(look);
+            look(place.family);
+            look('provider');
+            return found;
+        };
+        return {
+            standing: place => {
+                const found = covering(place);
+                if (found.length === 0) {
+                    return 'open';
+                }
+                return found.some(suspension => isRunning(suspension, now) || now < suspension.probing) ? 'shut' : 'probe';
+            },
+            struckAt: place => Math.max(0, ...covering(place).map(suspension => suspension.struck)),
+            isBlamed: place => covering(place).some(suspension => isRunning(suspension, now) && ['ip-reputation', 'operator'].includes(suspension.class))
+        };
+    }
+}
+
+/** What of these suspensions stands in the way of a probe; none: it may go. */
+export function mayProbe(found: readonly Suspension[], now: number): boolean {
+    return found.length > 0 && found.every(suspension => !isRunning(suspension, now) && now >= suspension.probing);
+}
+
