@@ -26,8 +26,8 @@ export interface PoolHealthOptions {
     /** Undefined: no Redis, the memory is this process's alone. */
     shared: RedisHealth | undefined;
     now: () => number;
-    /** Names this process to a Redis that has no mark yet. */
-    mark: string;
+    /** A mark for a Redis that has none yet. A new one each time: one that came back empty must not get the mark that it had. */
+    mark: () => string;
     warn: (err: Error) => void;
 }
 
@@ -122,6 +122,12 @@ export class PoolHealth {
         this.apply(readChange(json));
     }
 
+    /** The channel is heard (again): what was announced before is lost, and a snapshot that is under way may lack it. Never rejects. */
+    async listening(): Promise<void> {
+        await this.syncing;
+        await this.sync();
+    }
+
     /** Tells Redis what was kept for it, and takes a snapshot. Never rejects. */
     sync(): Promise<void> {
         this.syncing ??= this.exchange()
@@ -140,7 +146,7 @@ export class PoolHealth {
             table.replace(table.list(now()));
             return;
         }
-        const found = await shared.mark(mark);
+        const found = await shared.mark(mark());
         if (this.mark !== undefined && this.mark !== found) {
             await shared.merge(table.list(now()), now());
         }

@@ -23,15 +23,14 @@ export function failFast(host: Redis): { client: Redis; ready: Promise<void> } {
 }
 
 /**
- * A client that listens to one channel, beside the others: a subscribed client can do nothing else. `onReady` is called with
- * each connection, for what was announced in between is lost.
+ * A client that listens to one channel, beside the others: a subscribed client can do nothing else. `onReady` is called when the
+ * channel is heard, with each connection anew, for what was announced in between is lost.
  */
 export function listen(host: Redis, channel: string, onMessage: (message: string) => void, onReady: () => void): Redis {
-    const client = host.duplicate({ maxRetriesPerRequest: null, retryStrategy: tries => Math.min(100 * tries, 2000) });
+    const client = host.duplicate({ maxRetriesPerRequest: null, autoResubscribe: false, retryStrategy: tries => Math.min(100 * tries, 2000) });
     client.on('error', () => undefined);
     client.on('message', (_channel, message: string) => onMessage(message));
-    client.on('ready', onReady);
-    // waits for the connection, and is renewed with each one
-    client.subscribe(channel).catch(() => undefined);
+    // not with 'ready' itself: until the server has confirmed it, an announcement may still be missed
+    client.on('ready', () => void client.subscribe(channel).then(onReady, () => undefined));
     return client;
 }

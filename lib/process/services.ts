@@ -199,10 +199,10 @@ async function startHealth(app: PluginApp, settings: Settings, redis: Redis | un
     const limits = settings.reputation ?? v.parse(reputationSchema, {});
     const table = new SuspensionTable();
     const shared = redis && new RedisHealth(redis, settings.shared.keyPrefix, limits);
-    const health = new PoolHealth({ table, own: new MemoryHealth(table, limits), shared, now, mark: randomUUID(), warn });
+    const health = new PoolHealth({ table, own: new MemoryHealth(table, limits), shared, now, mark: randomUUID, warn });
     if (app.manager.context !== 'receiver') {
         if (app.redis && shared) {
-            listen(app.redis, shared.channel, message => health.hear(message), () => void health.sync());
+            listen(app.redis, shared.channel, message => health.hear(message), () => void health.listening());
         }
         await health.start();
     }

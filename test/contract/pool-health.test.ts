@@ -58,8 +58,8 @@ async function processOf() {
     const table = new SuspensionTable();
     const shared = new RedisHealth(client, prefix, LIMITS);
     const warnings: string[] = [];
-    const health = new PoolHealth({ table, own: new MemoryHealth(table, LIMITS), shared, now: Date.now, mark: `mark${Math.random()}`, warn: err => warnings.push(err.message) });
-    const listener = listen(host, shared.channel, message => health.hear(message), () => void health.sync());
+    const health = new PoolHealth({ table, own: new MemoryHealth(table, LIMITS), shared, now: Date.now, mark: () => `mark${Math.random()}`, warn: err => warnings.push(err.message) });
+    const listener = listen(host, shared.channel, message => health.hear(message), () => void health.listening());
     started.push({ health, clients: [client, listener] });
     await health.start();
     await vi.waitUntil(() => listener.status === 'ready', { timeout: 3000 });
@@ -131,7 +131,7 @@ describe('when Redis goes away', () => {
         } finally {
             redis = await start();
         }
-        await vi.waitUntil(() => [1, 2].every(n => isShut(other.health, n) && isShut(one.health, n)), { timeout: 5000 });
+        await vi.waitUntil(() => [1, 2].every(n => isShut(other.health, n) && isShut(one.health, n)), { timeout: 20_000 });
         const later = await processOf();
         expect([1, 2].map(n => isShut(later.health, n))).toEqual([true, true]);
     });
