@@ -9,8 +9,7 @@ import { countSuspended, countUntried } from '../pool/choose';
 import { placeOf } from '../pool/pool';
 import { relaysFor } from '../relay/eligible';
 import type { PluginApp } from '../zonemta/app';
-import { deferredCount, readReply, setCourse, sourceOf, stateOf, wakeZone, zoneOf, type Course } from '../zonemta/delivery';
-import { zoneConfig } from '../zonemta/host';
+import { deferredCount, plainAddress, readReply, setCourse, sourceOf, stateOf, wakeZone, zoneOf, type Course } from '../zonemta/delivery';
 import { messageFacts } from '../zonemta/message';
 import type { LogCode } from './log';
 import type { Flight, Services } from './services';
@@ -117,7 +116,7 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
     const envelope = { from: delivery.from ?? '', recipient: delivery.recipient ?? '' };
     const left = {
         pool: services.pool(zone),
-        reachable: zoneConfig(services.host, zone)?.ignoreIPv6 ? { ipv4: true, ipv6: false } : reachable,
+        reachable,
         tried: [...state.attempts.map(earlier => earlier.address), attempt.address],
         health: services.health.view(provider)
     };
@@ -197,7 +196,7 @@ async function record(services: Services, delivery: SenderDelivery, attempt: Att
 }
 
 function describe(services: Services, delivery: SenderDelivery, connection: Connection, flight: Flight, reply: Classification, code: number, text: string): Attempt {
-    const address = sourceOf(connection) || (delivery.localAddress ?? '').replace(/^::ffff:/, '') || flight.address;
+    const address = sourceOf(connection) || plainAddress(delivery.localAddress) || flight.address;
     const at = services.now();
     return {
         at,

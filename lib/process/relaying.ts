@@ -1,7 +1,7 @@
 /** The way through a relay zone: prepared, connected with verified TLS, and at the end the letter to the sender. */
 import type { BounceDelivery, SenderConnectOptions, SenderDelivery } from '@zone-eu/types';
 import { connectVerified } from '../connect/verified-tls';
-import { noticeText, type Trail } from '../notice/notice';
+import { noticeText } from '../notice/notice';
 import { ConnectFailure } from '../zonemta/app';
 import { isRelayed, stateOf, zoneOf } from '../zonemta/delivery';
 import { portOf, zoneConfig } from '../zonemta/host';
@@ -60,14 +60,12 @@ export async function explainBounce({ history, settings }: Services, bounce: Bou
     if (settings.shared.shadow) {
         return;
     }
-    const trail: Trail = { own: [], relay: [] };
     const records = await history.read(bounce.id, bounce.seq);
     const attempts = records.flatMap(({ event }) => (event.kind === 'attempt' ? [event] : []));
-    trail.own = attempts.filter(event => event.phase === 'pool').map(event => event.attempt);
-    trail.relay = attempts.filter(event => event.phase === 'relay').map(event => event.attempt);
-    trail.since = records.find(({ event }) => event.kind === 'attempt' && event.phase === 'pool' && event.verdict === 'relay')?.at;
+    const inPhase = (phase: 'pool' | 'relay') => attempts.filter(event => event.phase === phase).map(event => event.attempt);
+    const since = records.find(({ event }) => event.kind === 'attempt' && event.phase === 'pool' && event.verdict === 'relay')?.at;
     if (attempts.length > 0) {
-        bounce.response = noticeText(bounce.response ?? '', trail);
+        bounce.response = noticeText(bounce.response ?? '', { own: inPhase('pool'), relay: inPhase('relay'), since });
     }
 }
 

@@ -23,11 +23,12 @@ export async function routeDelivery(services: Services, delivery: SenderDelivery
         return;
     }
     const state = stateOf(delivery);
-    const destination = await services.destinations.lookup(delivery.domain ?? '');
+    const found = await services.destinations.lookup(delivery.domain ?? '');
+    const destination = zoneConfig(host, zone)?.ignoreIPv6 ? { ...found, reachable: { ipv4: true, ipv6: false } } : found;
     const { provider } = destination;
     const choice: HealthyChoice = {
         pool: services.pool(zone),
-        reachable: zoneConfig(host, zone)?.ignoreIPv6 ? { ipv4: true, ipv6: false } : destination.reachable,
+        reachable: destination.reachable,
         share: settings.randomIp.families[provider] ?? settings.randomIp.families.default,
         tried: state.attempts.flatMap(({ address }) => (address === '' || address === state.pin?.address ? [] : [address])),
         pin: state.pin,

@@ -79,7 +79,12 @@ export function knowConnection(delivery: SenderDelivery, connection: SenderConne
 
 /** Source address of a connection, also of a reused one (there `delivery.localAddress` is not set). */
 export function sourceOf(connection: SenderConnection | false | undefined): string {
-    return connection ? (connection.options.localAddress ?? '').replace(/^::ffff:/, '') : '';
+    return connection ? plainAddress(connection.options.localAddress) : '';
+}
+
+/** The address of a socket as it stands in the pool: an IPv4 one without the prefix that IPv6 sockets give it. */
+export function plainAddress(address: string | undefined): string {
+    return (address ?? '').replace(/^::ffff:/, '');
 }
 
 /**
