@@ -195,8 +195,8 @@ function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: C
     const own = typeof options.config === 'function' ? options.config(host) : (options.config ?? {});
     return {
         nameservers: [nameserver],
-        // without maxRetriesPerRequest each delivery waits some 20 s for ZoneMTA's MTA-STS cache while Redis is away
-        dbs: { mongo, sender: new URL(mongo).pathname.slice(1), redis: { host, port: 6379, db: 3, maxRetriesPerRequest: 1 } },
+        // ZoneMTA's MTA-STS cache must not keep mail waiting while Redis is away (README)
+        dbs: { mongo, sender: new URL(mongo).pathname.slice(1), redis: { host, port: 6379, db: 3, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1000 } },
         dns: { caching: false, blockLocalAddresses: false },
         // a retry after seconds, where ZoneMTA itself would wait 5 minutes (ms)
         queue: { deferTimes: [4000, 4000, 6000, 6000, 8000, 8000] },
