@@ -32,8 +32,10 @@ import { reputationSchema } from '../settings/reputation';
 import type { PluginApp } from '../zonemta/app';
 import { sweepSpool } from '../zonemta/body';
 import { deferTimes, hostConfig, poolOf, senderZone, type HostConfig } from '../zonemta/host';
+import { instanceOf } from '../zonemta/orphans';
 import type { Gate } from './gate';
 import { EventLog } from './log';
+import { startFreeing } from './orphans';
 
 /** An attempt that is under way: what was known when it began. */
 export interface Flight {
@@ -127,8 +129,16 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     await switches.start();
     const scanning = startScanning(app, settings, log, now);
     const me = `${app.manager.context}:${hostname()}:${process.pid}`;
-    const bulletins = new Bulletins(redis, shared.keyPrefix, me, () => (scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}), now, redisAway);
+    const isMain = app.manager.context === 'main';
+    const news = () => ({
+        ...(scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}),
+        ...(isMain ? { instance: instanceOf(app) } : {})
+    });
+    const bulletins = new Bulletins(redis, shared.keyPrefix, me, news, now, redisAway);
     await bulletins.start();
+    if (isMain) {
+        startFreeing({ app, bulletins, me, log, now });
+    }
     const health = await startHealth(app, settings, connection, now, redisAway);
     const pool = await keepPool(app, host, settings, log, gate);
     log.event('READY', { context: app.manager.context, pool: pool(senderZone()).length });
