@@ -20,6 +20,8 @@ export const LOG_CODES = {
     SUSPENDED: 'an address or more of ours is not used at a provider for a while',
     RESUMED: 'a suspension is over: a delivery was accepted, or the operator ended it',
     PROVIDER_REFUSES: 'ALARM: nothing of ours is accepted at a provider',
+    DELIVERY_FREED: 'a delivery of a sender that was killed is taken up again',
+    INSTANCE_TWICE: 'ALARM: two main processes have the same queue.instanceId',
     SWITCH: 'a runtime switch was thrown',
     RULES_TAKEN: 'changed response rules are in force',
     RULES_REFUSED: 'ALARM: changed response rules are faulty; the last good ones stay in force',
