@@ -34,6 +34,7 @@ import type { PluginApp } from '../zonemta/app';
 import { sweepSpool } from '../zonemta/body';
 import { deferTimes, hostConfig, nameserversOf, senderZone, type HostConfig } from '../zonemta/host';
 import type { Gate } from './gate';
+import { Evidence } from './evidence';
 import { EventLog } from './log';
 import { configuredPools, keepPool } from './pools';
 import { SelfChecks } from './self-checks';
@@ -84,6 +85,8 @@ export interface Services {
     classify(reply: Reply, provider: string): Classification;
     /** Usable addresses of a zone's pool. */
     pool(zone: string): readonly PoolAddress[];
+    /** Our own look at what a refusal claims. */
+    evidence: Evidence;
     /** The rounds of our own checks, in main. */
     checks: SelfChecks | undefined;
     /** ZoneMTA's retry schedule, ms. */
@@ -152,6 +155,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         destinations: new Destinations(hostResolver, providers, now),
         classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,
+        evidence: new Evidence({ resolver, health, log, now }),
         checks,
         schedule: deferTimes(host),
         flights: new WeakMap(),
