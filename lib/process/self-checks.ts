@@ -41,7 +41,7 @@ export interface ChecksStatus {
     /** Checks that would leave out too much, and leave out none. */
     doubted: readonly Doubt[];
     /** Lists that did not answer as lists do. */
-    silentLists: string[];
+    silentLists: readonly string[];
 }
 
 export interface SelfCheckOptions {
@@ -59,6 +59,7 @@ export class SelfChecks {
     private findings: Findings = new Map();
     private out: ReadonlyMap<string, Finding> = new Map();
     private doubted: readonly Doubt[] = [];
+    private silentLists: readonly string[] = [];
     private at: number | null = null;
     private running: Promise<void> | undefined;
     private timer: NodeJS.Timeout | undefined;
@@ -91,14 +92,13 @@ export class SelfChecks {
 
     status(): ChecksStatus {
         const failing = [...this.findings.keys()].flatMap(address => this.of(address));
-        const silent = [...this.findings.values()].flat().flatMap(({ list, result }) => (list !== '' && result === 'unknown' ? [list] : []));
         return {
             at: this.at,
             running: this.running !== undefined,
             count: failing.length,
             failing: failing.slice(0, MAX_TOLD),
             doubted: this.doubted,
-            silentLists: [...new Set(silent)]
+            silentLists: this.silentLists
         };
     }
 
@@ -126,6 +126,7 @@ export class SelfChecks {
         const { out, undecided, doubted } = judge(pools, findings, [...shared.leaveOut, 'global-list']);
         this.tell(findings, doubted);
         [this.findings, this.out, this.doubted, this.at] = [findings, out, doubted, now()];
+        this.silentLists = [...new Set([...world.values()].flat().flatMap(({ list, result }) => (list !== '' && result === 'unknown' ? [list] : [])))];
         if (!shared.shadow) {
             await this.suspend(pool, { fresh, undecided, before: suspended }).catch((err: unknown) => log.warn('REDIS_AWAY', { error: (err as Error).message }));
         }
