@@ -220,7 +220,7 @@ describe('a round of questions', () => {
             await new Promise(resolve => setImmediate(resolve));
             return ask(name).finally(() => now--);
         };
-        const busy = { a: counted(resolver.a), aaaa: counted(resolver.aaaa), ptr: counted(resolver.ptr) };
+        const busy = { a: counted(name => resolver.a(name)), aaaa: counted(name => resolver.aaaa(name)), ptr: counted(name => resolver.ptr(name)) };
         const found = await checkWorld(pool, { lookups: new Lookups(busy), dnsbl: [LIST], globalLists: () => [], hostName: '' });
         expect(found.size).toBe(300);
         expect(resolver.asked.length).toBe(new Set(resolver.asked).size);
