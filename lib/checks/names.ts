@@ -38,11 +38,15 @@ export async function ehloFinding(lookups: Lookups, name: string): Promise<Findi
     if (!HOST_NAME.test(name)) {
         return finding('ehlo', 'failed', `the EHLO name ${shown(name)} is no host name`);
     }
-    const [a, aaaa] = [await lookups.addresses(name, 'ipv4'), await lookups.addresses(name, 'ipv6')];
-    if ((a?.length ?? 0) + (aaaa?.length ?? 0) > 0) {
-        return finding('ehlo', 'passed');
+    let silent = false;
+    for (const family of ['ipv4', 'ipv6'] as const) {
+        const found = await lookups.addresses(name, family);
+        if (found && found.length > 0) {
+            return finding('ehlo', 'passed');
+        }
+        silent ||= !found;
     }
-    return a && aaaa ? finding('ehlo', 'failed', `the EHLO name ${shown(name)} does not resolve`) : finding('ehlo', 'unknown', 'no answer for the EHLO name');
+    return silent ? finding('ehlo', 'unknown', 'no answer for the EHLO name') : finding('ehlo', 'failed', `the EHLO name ${shown(name)} does not resolve`);
 }
 
 /** The name that ZoneMTA says where the pool has none: that of the PTR record, else the host's (lib/sending-zone.js). */

@@ -9,8 +9,8 @@ import type { PoolAddress } from '../pool/pool';
 import type { EventLog } from './log';
 import { checkSuspension } from './self-checks';
 
-/** The verdict about a delivery waits for the answer. */
-const DECIDED_WITHIN = 2000;
+/** The verdict about a delivery waits for the answers: so long for each of them. */
+const ANSWERED_WITHIN = 2000;
 /** The same list is asked for the same address once in this time, however many messages are refused for it. */
 const ASKED_EVERY = 60_000;
 const MAX_ASKED = 10_000;
@@ -39,7 +39,7 @@ export class Evidence {
 
     /** Does our own look-up agree with a provider that blames the PTR record? Without an answer it does not. */
     async lacksPtr(address: string): Promise<boolean> {
-        return (await ptrFinding(new Lookups(this.options.resolver, DECIDED_WITHIN), address)).result === 'failed';
+        return (await ptrFinding(new Lookups(this.options.resolver, ANSWERED_WITHIN), address)).result === 'failed';
     }
 
     /** Suspends an address at all providers when the list really has it. The rounds of main (self-checks.ts) end it. Never rejects. */

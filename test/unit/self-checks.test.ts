@@ -57,7 +57,8 @@ function world({ dnsbl = ['dnsbl.example'], leaveOut = ['route', 'dnsbl'], shado
     const log = new Told({} as PluginApp, now);
     const settings = { shared: { zones: ['default'], dnsbl, leaveOut, shadow }, randomIp: {}, reputation: { globalLists: ['zen.spamhaus.org'] } } as unknown as Settings;
     const faults: Error[] = [];
-    const checks = new SelfChecks({ settings, pools: () => new Map([['default', POOL]]), resolver, health, log, fault: err => faults.push(err), now });
+    const main = () => new SelfChecks({ settings, pools: () => new Map([['default', POOL]]), resolver, health, log, fault: err => faults.push(err), now });
+    const checks = main();
     const evidence = new Evidence({ resolver, health, log, now });
     const out = () => health.checkedOut().map(({ scope }) => scope).sort();
     const list = (n: number, zone = 'dnsbl.example') => listed.add(`${n}.5.77.127.${zone}`);
@@ -68,7 +69,7 @@ function world({ dnsbl = ['dnsbl.example'], leaveOut = ['route', 'dnsbl'], shado
         expect(faults).toEqual([]);
         return [...told];
     };
-    return { clock, away, dead, nameless, listed, health, checks, evidence, puts, told, out, list, delist, round };
+    return { clock, away, dead, nameless, listed, health, checks, main, evidence, puts, told, out, list, delist, round };
 }
 
 describe('a round of checks', () => {
@@ -140,6 +141,26 @@ describe('a round of checks', () => {
         await round();
         expect(puts).toHaveLength(2);
         clock.now += 23 * HOUR;
+        expect(out()).toEqual(['127.77.5.2']);
+    });
+
+    it('of a main that has just started, with DNS away, keeps what the one before has left out', async () => {
+        const { list, round, out, away, main } = world();
+        list(2);
+        await round();
+        away.dns = true;
+        await main().round();
+        expect(out()).toEqual(['127.77.5.2']);
+    });
+
+    it('does not end what came while it was under way', async () => {
+        const { evidence, list, out, checks, round } = world({ dnsbl: [] });
+        list(2, 'zen.spamhaus.org');
+        const underWay = checks.round();
+        await evidence.confirmListing({ zone: 'default', pool: POOL, address: '127.77.5.2', list: 'zen.spamhaus.org' });
+        await underWay;
+        expect(out()).toEqual(['127.77.5.2']);
+        await round();
         expect(out()).toEqual(['127.77.5.2']);
     });
 
