@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { choose, countUntried, type Choice } from '../../lib/pool/choose';
 import { buildPool, rangesOf, type PoolAddress } from '../../lib/pool/pool';
 import { seeded } from '../bed/internet/random';
+import { chiSquared, limitAt0001 } from '../chi-squared';
 
 const RANGES = { subnets4: [28, 24], subnets6: [64, 48], weights: {} };
 const BOTH = { ipv4: true, ipv6: true };
@@ -18,18 +19,6 @@ function draws(times: number, choice: Omit<Choice, 'random'>, seed: number): Map
         counts.set(address, (counts.get(address) ?? 0) + 1);
     }
     return counts;
-}
-
-/** Pearson's statistic of counts that should all be alike. */
-function chiSquared(counts: readonly number[]): number {
-    const expected = counts.reduce((sum, count) => sum + count, 0) / counts.length;
-    return counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
-}
-
-/** What chi-squared with `freedom` degrees exceeds with a probability of 0.001 (Wilson and Hilferty). */
-function limitAt0001(freedom: number): number {
-    const spread = 2 / (9 * freedom);
-    return freedom * (1 - spread + 3.0902 * Math.sqrt(spread)) ** 3;
 }
 
 describe('a million draws', () => {
