@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Redis } from 'ioredis';
+import { packageRoot } from '../settings/package-root';
 
 const COMMAND_TIMEOUT = 500;
 
@@ -33,4 +36,29 @@ export function listen(host: Redis, channel: string, onMessage: (message: string
     // not with 'ready' itself: until the server has confirmed it, an announcement may still be missed
     client.on('ready', () => void client.subscribe(channel).then(onReady, () => undefined));
     return client;
+}
+
+/** A command that fails inside of a transaction does not reject it. */
+export async function all(transaction: ReturnType<Redis['multi']>): Promise<void> {
+    const [failed] = ((await transaction.exec()) ?? []).flatMap(([err]) => err ?? []);
+    if (failed) {
+        throw failed;
+    }
+}
+
+/** A script of lua/, by the name of its file. */
+export function lua(name: string): string {
+    return readFileSync(join(packageRoot(), 'lua', `${name}.lua`), 'utf8');
+}
+
+/** Asks the shared store; when there is none, or Redis is away, the process's own: mail goes on. */
+export async function sharedOrOwn<S, T>(shared: S | undefined, own: S, warn: (err: Error) => void, ask: (store: S) => Promise<T>): Promise<T> {
+    if (shared) {
+        try {
+            return await ask(shared);
+        } catch (err) {
+            warn(err as Error);
+        }
+    }
+    return ask(own);
 }
