@@ -47,3 +47,19 @@ export const network = v.pipe(
         return `${address}/${bits === undefined ? longest : Number(bits)}`;
     })
 );
+
+const A_DATE = 'a day like "2026-03-31"';
+
+/** A day, in UTC. Comes out as the Unix milliseconds of its beginning. */
+export const date = v.pipe(
+    v.string(A_DATE),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+        const at = Date.parse(`${dataset.value}T00:00:00Z`);
+        // a day that no month has would come out as one of the next month
+        if (!/^\d{4}-\d{2}-\d{2}$/.test(dataset.value) || Number.isNaN(at) || new Date(at).toISOString().slice(0, 10) !== dataset.value) {
+            addIssue({ message: A_DATE });
+            return NEVER;
+        }
+        return at;
+    })
+);
