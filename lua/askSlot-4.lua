@@ -12,7 +12,8 @@
   ARGV[3] JSON of the request: delivery, waited, more, candidates (address, and spacing of its day, 0: none)
   ARGV[4] JSON of the constants in lib/health/pace.ts
 
-  returns { number of the candidate that may go, 0: none; time of the turn, 0: none; for each candidate without a slot, until when }
+  returns { number of the candidate, 0: none; its turn in the line of that candidate (of the pool, when there is none), 0: it may go;
+            for each candidate without a slot, until when }
 ]]
 local now = tonumber(ARGV[1])
 local limits, request, constants = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), cjson.decode(ARGV[4])
@@ -105,7 +106,7 @@ if poolAt > now then
     return { 0, at }
 end
 
-local rooms, first, firstLanes = {}, nil, nil
+local rooms, first, firstNumber, firstLanes = {}, nil, nil, nil
 for number, candidate in ipairs(request.candidates) do
     local lanes = limits.address > 0 and { minuteLane(candidate.address, limits.address) } or {}
     if candidate.day > 0 then
@@ -130,7 +131,7 @@ for number, candidate in ipairs(request.candidates) do
     end
     table.insert(rooms, math.ceil(at))
     if not first or at < first then
-        first, firstLanes = at, lanes
+        first, firstNumber, firstLanes = at, number, lanes
     end
 end
 if request.more then
@@ -138,4 +139,4 @@ if request.more then
 end
 local at = stand(firstLanes, first)
 keep()
-return { 0, at, unpack(rooms) }
+return { firstNumber, at, unpack(rooms) }

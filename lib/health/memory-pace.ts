@@ -1,6 +1,7 @@
 /** The pace in memory: for a process without Redis, and while Redis is away. The rules are those of lua/askSlot-4.lua. */
 import {
     CONNECTION_WAIT,
+    countsConnections,
     grown,
     LEASE,
     LONGEST_WAIT,
@@ -58,7 +59,7 @@ export class MemoryPace implements PaceStore {
         const pool = pace.pool ? [minuteLane('pool', pace.pool.messages)] : [];
         const poolAt = Math.max(freeAt(pool), isTaken(pace.pool?.connections, underWay.length) ? now + CONNECTION_WAIT : now);
         if (poolAt > now) {
-            return { kind: 'wait', at: stand(memory, pool, poolAt, now), full: [] };
+            return { kind: 'wait', at: stand(memory, pool, poolAt, now), address: '', full: [] };
         }
         const lanesOf = ({ address, perDay }: Candidate): Lane[] => [
             ...(pace.address ? [minuteLane(address, pace.address.messages)] : []),
@@ -72,7 +73,7 @@ export class MemoryPace implements PaceStore {
             const at = Math.max(freeAt(lanes), busy ? now + CONNECTION_WAIT : now);
             if (at <= now) {
                 [...pool, ...lanes].forEach(lane => memory.slots.set(lane.name, slotOf(memory, lane, now) + lane.spacing));
-                if (pace.pool?.connections !== undefined || pace.address?.connections !== undefined) {
+                if (countsConnections(pace)) {
                     memory.leases.set(`${address} ${delivery}`, { address, until: now + LEASE });
                 }
                 count(memory, now);
@@ -80,8 +81,8 @@ export class MemoryPace implements PaceStore {
             }
             full.push({ address, at, until: Math.ceil(at), lanes });
         }
-        const first = full.reduce((least, other) => (other.at < least.at ? other : least), full[0] ?? { at: now, lanes: [] });
-        return more ? { kind: 'more', full: full.map(named) } : { kind: 'wait', at: stand(memory, first.lanes, first.at, now), full: full.map(named) };
+        const first = full.reduce((least, other) => (other.at < least.at ? other : least), full[0] ?? { address: '', at: now, lanes: [] });
+        return more ? { kind: 'more', full: full.map(named) } : { kind: 'wait', at: stand(memory, first.lanes, first.at, now), address: first.address, full: full.map(named) };
     }
 
     async release(provider: string, address: string, delivery: string): Promise<void> {

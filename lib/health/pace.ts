@@ -51,8 +51,8 @@ export interface Full {
 
 export type Slot =
     | { kind: 'go'; address: string; full: readonly Full[] }
-    /** Nothing is free now: it has its turn at this time. */
-    | { kind: 'wait'; at: number; full: readonly Full[] }
+    /** Nothing is free now: it has its turn at this time, in the line of this address; empty: in that of the pool. */
+    | { kind: 'wait'; at: number; address: string; full: readonly Full[] }
     /** None of these candidates is free: others are to be offered. */
     | { kind: 'more'; full: readonly Full[] };
 
@@ -97,6 +97,11 @@ export const LOWEST_SHARE = 1 / 16;
 /** What goes out is counted in steps of this many ms, and so many of them make a minute. */
 export const STEP = 10_000;
 export const STEPS = 6;
+
+/** Does a delivery have to be released when it ends? */
+export function countsConnections({ address, pool }: Pace): boolean {
+    return (address?.connections ?? pool?.connections) !== undefined;
+}
 
 /** Time between two slots, ms: a window and its slack hold no more slots than the limit. */
 export function spacingOf(limit: number, window: 'minute' | 'day'): number {

@@ -60,10 +60,11 @@ export class RedisPace implements PaceStore {
         const answer = await this.redis.eval(this.scripts.ask, keys.length, ...keys, now, JSON.stringify(limits), JSON.stringify(request), CONSTANTS);
         const [number = 0, at = 0, ...rooms] = answer as number[];
         const full = rooms.map((until, index) => ({ address: candidates[index]?.address ?? '', until }));
-        if (number > 0) {
-            return { kind: 'go', address: candidates[number - 1]?.address ?? '', full };
+        const address = candidates[number - 1]?.address ?? '';
+        if (at > 0) {
+            return { kind: 'wait', at, address, full };
         }
-        return at > 0 ? { kind: 'wait', at, full } : { kind: 'more', full };
+        return number > 0 ? { kind: 'go', address, full } : { kind: 'more', full };
     }
 
     async release(provider: string, address: string, delivery: string): Promise<void> {

@@ -26,12 +26,14 @@ function opened(services: Services) {
     return { switches, history, thrown: (fields: Record<string, string>) => log.event('SWITCH', fields), pool: poolOperations(services) };
 }
 
-function poolOperations({ settings, host, health, log, now }: Services): PoolOperations {
+function poolOperations({ settings, host, health, pace, paceOf, log, now }: Services): PoolOperations {
     const { shared, randomIp } = settings;
     return {
         // the pool of a sender is not here, nor is what it could not bind
         zones: () => new Map(shared.zones.map(zone => [zone, buildPool(poolOf(host, zone), { ...shared, weights: randomIp?.weights ?? {} })])),
         list: () => health.list(),
+        paces: () => pace.states(),
+        paceOf,
         scopeOf: text => scopeNamed(text, shared),
         async put(suspension) {
             await health.put(suspension);
