@@ -100,6 +100,28 @@ describe('a delivery', () => {
         expect(from(await admit())).toBe('wait');
     });
 
+    it('of two thousand that come at once gets its turn at an address, and goes when that has come', async () => {
+        const addresses = Array.from({ length: 40 }, (_, n) => `192.0.2.${n}`);
+        const { admit, wait } = relay({ addresses, pace: { address: { messages: 11 } } });
+        let time = START;
+        let asked = 0;
+        const waiting: { at: number; turn?: Turn }[] = Array.from({ length: 2000 }, () => ({ at: START }));
+        while (waiting.length > 0) {
+            waiting.sort((one, other) => one.at - other.at);
+            const next = waiting.shift() ?? { at: time };
+            wait(next.at - time);
+            time = next.at;
+            asked++;
+            const admission = await admit({}, next.turn);
+            if (admission.kind === 'wait') {
+                waiting.push({ at: admission.turn.at + (asked % 3) * 300, turn: admission.turn });
+            }
+        }
+        expect(asked).toBeLessThan(2 * 2000);
+        // 440 a minute, less a tenth
+        expect(time - START).toBeLessThan((2000 / 440) * 1.25 * MINUTE);
+    });
+
     it('is held, and takes nothing from the pace, when all is suspended', async () => {
         const { admit, strike, pool } = relay({ pace: { pool: { messages: 11 } } });
         await strike(pool[0], 4);
