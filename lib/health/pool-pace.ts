@@ -5,11 +5,12 @@
 import type { Full, PaceState, PaceStore, Slot, SlotRequest } from './pace';
 import { sharedOrOwn } from './redis';
 
-/** Providers whose full addresses are remembered. */
-const MAX_PROVIDERS = 1000;
+/** What is no longer full is forgotten so often, ms. */
+const SWEEP_EVERY = 60_000;
 
 export class PoolPace {
     private readonly full = new Map<string, Map<string, number>>();
+    private swept = 0;
 
     /**
      * @param shared undefined: no Redis, the pace is this process's alone
@@ -51,12 +52,24 @@ export class PoolPace {
         if (full.length === 0) {
             return;
         }
-        if (this.full.size >= MAX_PROVIDERS && !this.full.has(provider)) {
-            this.full.clear();
-        }
+        this.sweep();
         const known = this.full.get(provider) ?? new Map<string, number>();
         full.forEach(({ address, until }) => known.set(address, until));
         this.full.set(provider, known);
+    }
+
+    private sweep(): void {
+        const now = this.now();
+        if (now - this.swept < SWEEP_EVERY) {
+            return;
+        }
+        this.swept = now;
+        for (const [provider, known] of this.full) {
+            [...known].filter(([, until]) => until <= now).forEach(([address]) => known.delete(address));
+            if (known.size === 0) {
+                this.full.delete(provider);
+            }
+        }
     }
 
     private either<T>(ask: (store: PaceStore) => Promise<T>): Promise<T> {

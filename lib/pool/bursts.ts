@@ -7,18 +7,25 @@ export class Bursts {
     /** @param length deliveries from one address before the next draw */
     constructor(private readonly length: number) {}
 
-    /** The address to keep; undefined: draw one. */
-    addressFor(provider: string): string | undefined {
-        return this.kept.get(provider)?.address;
+    /** The address for the next delivery: the one that is kept, or the drawn one, with which a new burst begins. */
+    next(provider: string, drawn: string): string {
+        const known = this.kept.get(provider);
+        if (!known) {
+            this.begin(provider, drawn);
+            return drawn;
+        }
+        known.left--;
+        if (known.left === 0) {
+            this.kept.delete(provider);
+        }
+        return known.address;
     }
 
-    /** A delivery leaves from this address: one of the burst, or the first of a new one. */
-    note(provider: string, address: string): void {
-        const known = this.kept.get(provider);
-        const left = (known?.address === address ? known.left : this.length) - 1;
+    /** A delivery leaves from this address, and the ones after it too: the burst before has ended. */
+    begin(provider: string, address: string): void {
         this.kept.delete(provider);
-        if (left > 0) {
-            this.kept.set(provider, { address, left });
+        if (this.length > 1) {
+            this.kept.set(provider, { address, left: this.length - 1 });
         }
         const [oldest] = this.kept.keys();
         if (oldest !== undefined && this.kept.size > MAX_PROVIDERS) {

@@ -44,12 +44,12 @@ export async function admit(services: Services, applicant: Applicant): Promise<A
     if (choice.health.standing(drawn) === 'shut') {
         return (await health.takeTurn(provider)) ? letOut(services, applicant, only) : { kind: 'held', by: health.find(provider, scopesOf(drawn)).at(-1) };
     }
-    const inBurst = choice.tried.length === 0 && choice.pin === undefined;
+    const burst = choice.tried.length === 0 && !choice.pin && !turn ? bursts.next(provider, drawn.address) : undefined;
     const admission = await letOut(
         services,
         applicant,
         offersOf(choice, drawn, {
-            kept: turn?.address || (inBurst ? bursts.addressFor(provider) : undefined),
+            kept: turn?.address ?? burst,
             // where it stands in line is full for others
             isFull: entry => entry.address !== turn?.address && pace.isFull(provider, entry.address),
             isNew: entry => settings.randomIp !== undefined && allowanceOf(entry, now(), settings.randomIp.warmUp) !== undefined
@@ -59,8 +59,8 @@ export async function admit(services: Services, applicant: Applicant): Promise<A
         return admission;
     }
     if (choice.health.standing(admission.address) === 'open') {
-        if (inBurst) {
-            bursts.note(provider, admission.address.address);
+        if (burst !== undefined && burst !== admission.address.address) {
+            bursts.begin(provider, admission.address.address);
         }
         return admission;
     }

@@ -35,9 +35,10 @@ beforeAll(async () => {
         destinations: () => [
             { domain: 'slow.example', behaviour: accept() },
             { domain: 'quick.example', behaviour: accept() },
+            { domain: 'burst.example', behaviour: accept() },
             { domain: 'strict.example', behaviour: limitPerAddress({ visits: 0, windowMs: MINUTE }) }
         ],
-        plugins: { rspamd: false, index: { providersFile } }
+        plugins: { rspamd: false, index: { providersFile }, 'random-ip': { burst: 20 } }
     });
 });
 afterAll(async () => {
@@ -109,4 +110,13 @@ it('a limit that is met halves the pace, for all processes, and the operator see
     const { strict } = await providers();
     expect(strict?.['share']).toBeGreaterThan(0.2);
     expect(strict).toMatchObject({ address: { messages: 60, connections: 2 }, pool: { messages: 600 } });
+});
+
+it('with burst a process keeps its random address for a provider', async () => {
+    await Promise.all(Array.from({ length: 16 }, (_, n) => queue(world, { to: `b${n}@burst.example` })));
+    await world.farm.ledger.until(entries => entries.filter(entry => entry.domain === 'burst.example' && entry.accepted).length === 16, 30_000, 'sixteen');
+    const clients = new Set(world.farm.ledger.deliveries({ domain: 'burst.example' }).map(({ client }) => client));
+    console.log(`sixteen deliveries of two processes left from ${clients.size} addresses`);
+    // the first ones of a process may be under way together
+    expect(clients.size).toBeLessThanOrEqual(6);
 });
