@@ -2,8 +2,7 @@
  * The brake on reroutes: one hijacked account times a few addresses a message would burn a whole /24 in minutes.
  * Two stores under one contract (test/contract): Redis, shared by all processes and hosts, and memory.
  */
-import type { Redis } from 'ioredis';
-import { all, lua, sharedOrOwn } from './redis';
+import { all, lua, sharedOrOwn, type SharedRedis } from './redis';
 
 export interface BudgetLimits {
     /** Reroutes allowed per first attempt, per provider over five minutes. */
@@ -85,7 +84,7 @@ export class RedisBudget implements BudgetStore {
 
     /** @param redis a client that fails fast when Redis is away (lib/health/redis.ts) */
     constructor(
-        private readonly redis: Redis,
+        private readonly redis: SharedRedis,
         private readonly keyPrefix: string,
         private readonly limits: BudgetLimits,
         private readonly now: () => number

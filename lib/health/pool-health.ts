@@ -16,6 +16,8 @@ import type { HealthView, SuspensionTable } from './table';
 const SNAPSHOT_EVERY = 30_000;
 /** After a failure Redis is asked again so soon. */
 const RETRY_AFTER = 1000;
+/** After its return a snapshot is taken once more so soon. */
+const SETTLE_AFTER = 3000;
 /** Strikes and successes kept for Redis while it is away. */
 const MAX_PENDING = 10_000;
 
@@ -41,6 +43,8 @@ export class PoolHealth {
     private syncing: Promise<void> | undefined;
     private timer: NodeJS.Timeout | undefined;
     private retry: NodeJS.Timeout | undefined;
+    /** Redis was, or has lost its data meanwhile. */
+    private away = false;
     private stopped = false;
 
     constructor(private readonly options: PoolHealthOptions) {}
@@ -132,6 +136,7 @@ export class PoolHealth {
     /** Tells Redis what was kept for it, and takes a snapshot. Never rejects. */
     sync(): Promise<void> {
         this.syncing ??= this.exchange()
+            .then(() => this.settle())
             .catch((err: unknown) => this.failed(err as Error))
             .finally(() => {
                 this.syncing = undefined;
@@ -149,6 +154,7 @@ export class PoolHealth {
         }
         const found = await shared.mark(mark());
         if (this.mark !== undefined && this.mark !== found) {
+            this.away = true;
             await shared.merge(table.list(now()), now());
         }
         this.mark = found;
@@ -185,9 +191,22 @@ export class PoolHealth {
     /** Redis is away, or slow: it is asked again until it is back, for it may have lost its data. */
     private failed(err: Error): void {
         this.options.warn(err);
+        this.away = true;
+        this.syncAfter(RETRY_AFTER);
+    }
+
+    /** Redis is back. Other processes tell it what they have learnt, maybe before this one listens again. */
+    private settle(): void {
+        if (this.away) {
+            this.away = false;
+            this.syncAfter(SETTLE_AFTER);
+        }
+    }
+
+    private syncAfter(ms: number): void {
         clearTimeout(this.retry);
         if (!this.stopped) {
-            this.retry = setTimeout(() => void this.sync(), RETRY_AFTER).unref();
+            this.retry = setTimeout(() => void this.sync(), ms).unref();
         }
     }
 

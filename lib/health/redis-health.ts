@@ -2,9 +2,8 @@
  * Suspensions in Redis, shared by all processes and hosts: one hash for each provider, changed by Lua, every change announced
  * on one channel. All keys of a script share the provider's hash tag (Redis Cluster).
  */
-import type { Redis } from 'ioredis';
 import * as v from 'valibot';
-import { all, lua } from './redis';
+import { all, lua, type SharedRedis } from './redis';
 import {
     FORGOTTEN_AFTER,
     isForgotten,
@@ -36,6 +35,9 @@ const Stored = v.object({
 });
 const Gone = v.strictObject({ provider: v.string(), scope: v.string() });
 
+/** Marks spread over the nodes of a cluster: that one of three has none of them is a matter of one in a thousand. */
+const MARKS = 16;
+
 export class RedisHealth implements HealthStore {
     private readonly scripts = {
         strike: lua('strike-4'),
@@ -46,7 +48,7 @@ export class RedisHealth implements HealthStore {
 
     /** @param redis a client that fails fast when Redis is away (lib/health/redis.ts) */
     constructor(
-        private readonly redis: Redis,
+        private readonly redis: SharedRedis,
         private readonly keyPrefix: string,
         private readonly limits: HealthLimits
     ) {}
@@ -132,10 +134,17 @@ export class RedisHealth implements HealthStore {
         }
     }
 
-    /** The mark of this Redis, set by the first who asks. Another one than before: it has lost its data in between. */
+    /**
+     * The mark of this Redis, set by the first who asks. Another one than before: it has lost its data in between, or a node of
+     * the cluster has: each has some of the keys.
+     */
     async mark(wanted: string): Promise<string> {
-        await this.redis.set(`${this.keyPrefix}health:mark`, wanted, 'NX');
-        return (await this.redis.get(`${this.keyPrefix}health:mark`)) ?? wanted;
+        const keys = Array.from({ length: MARKS }, (_, n) => `${this.keyPrefix}health:{${n}}:mark`);
+        const marks = keys.map(async key => {
+            await this.redis.set(key, wanted, 'NX');
+            return (await this.redis.get(key)) ?? wanted;
+        });
+        return (await Promise.all(marks)).join(' ');
     }
 
     /** Lists a provider for snapshots. It cannot be done in the script: the list is on another node of a cluster. */

@@ -1,5 +1,4 @@
 /** The pace in Redis, shared by all processes and hosts: one call of a script for each delivery. All its keys share the provider's hash tag (Redis Cluster). */
-import type { Redis } from 'ioredis';
 import { isWorthShowing, usedOf } from './memory-pace';
 import {
     CONNECTION_WAIT,
@@ -17,7 +16,7 @@ import {
     type Slot,
     type SlotRequest
 } from './pace';
-import { all, lua } from './redis';
+import { all, lua, type SharedRedis } from './redis';
 import { SAME_EVENT } from './suspension';
 
 const CONSTANTS = JSON.stringify({
@@ -42,7 +41,7 @@ export class RedisPace implements PaceStore {
 
     /** @param redis a client that fails fast when Redis is away (lib/health/redis.ts) */
     constructor(
-        private readonly redis: Redis,
+        private readonly redis: SharedRedis,
         private readonly keyPrefix: string
     ) {}
 

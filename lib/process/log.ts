@@ -22,6 +22,8 @@ export const LOG_CODES = {
     PACED: 'deliveries wait for their turn at a provider',
     PACE_LOWERED: 'a limit was met: mail goes to a provider at half the pace, and faster again with time',
     PROVIDER_REFUSES: 'ALARM: nothing of ours is accepted at a provider',
+    DELIVERY_FREED: 'a delivery of a sender that was killed is taken up again',
+    INSTANCE_TWICE: 'ALARM: two main processes have the same queue.instanceId',
     SWITCH: 'a runtime switch was thrown',
     RULES_TAKEN: 'changed response rules are in force',
     RULES_REFUSED: 'ALARM: changed response rules are faulty; the last good ones stay in force',

@@ -5,7 +5,6 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { SenderDelivery } from '@zone-eu/types';
-import type { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { unbindable } from '../checks/bindable';
 import type { Classification, Reply } from '../delivery/types';
@@ -15,7 +14,7 @@ import { MemoryHealth } from '../health/memory-health';
 import { MemoryPace } from '../health/memory-pace';
 import { PoolHealth } from '../health/pool-health';
 import { PoolPace } from '../health/pool-pace';
-import { failFast, listen } from '../health/redis';
+import { failFast, listen, type RedisPlace, type SharedRedis } from '../health/redis';
 import { RedisHealth } from '../health/redis-health';
 import { RedisPace } from '../health/redis-pace';
 import type { Suspension } from '../health/suspension';
@@ -38,8 +37,10 @@ import type { PluginApp } from '../zonemta/app';
 import { sweepSpool } from '../zonemta/body';
 import type { Turn } from '../zonemta/delivery';
 import { deferTimes, hostConfig, poolOf, senderProcesses, senderZone, type HostConfig } from '../zonemta/host';
+import { instanceOf } from '../zonemta/orphans';
 import type { Gate } from './gate';
 import { EventLog } from './log';
+import { startFreeing } from './orphans';
 import { WaitingCounter } from './pacing';
 
 /** An attempt that is under way: what was known when it began. */
@@ -134,7 +135,8 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     if (!app.mongodb) {
         throw new Error('ZoneMTA has no MongoDB connection in this process');
     }
-    const redis = await connect(app);
+    const connection = await connect(app, settings);
+    const redis = connection?.client;
     const redisAway = (err: Error) => log.warn('REDIS_AWAY', { error: err.message });
     const history = new History(app.mongodb, shared.historyDays, now, err => log.warn('HISTORY_LOST', { error: err.message }));
     if (app.manager.context === 'main') {
@@ -144,9 +146,17 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     await switches.start();
     const scanning = startScanning(app, settings, log, now);
     const me = `${app.manager.context}:${hostname()}:${process.pid}`;
-    const bulletins = new Bulletins(redis, shared.keyPrefix, me, () => (scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}), now, redisAway);
+    const isMain = app.manager.context === 'main';
+    const news = () => ({
+        ...(scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}),
+        ...(isMain ? { instance: instanceOf(app) } : {})
+    });
+    const bulletins = new Bulletins(redis, shared.keyPrefix, me, news, now, redisAway);
     await bulletins.start();
-    const health = await startHealth(app, settings, redis, now, redisAway);
+    if (isMain) {
+        startFreeing({ app, bulletins, me, log, now });
+    }
+    const health = await startHealth(app, settings, connection, now, redisAway);
     const pool = await keepPool(app, host, settings, log, gate);
     log.event('READY', { context: app.manager.context, pool: pool(senderZone()).length });
     return {
@@ -199,31 +209,37 @@ function startScanning(app: PluginApp, { rspamd }: Settings, log: EventLog, now:
     return { settings: rspamd, scanner, counts };
 }
 
-async function connect(app: PluginApp): Promise<Redis | undefined> {
+interface Connection {
+    client: SharedRedis;
+    place: RedisPlace;
+}
+
+async function connect(app: PluginApp, { shared }: Settings): Promise<Connection | undefined> {
     if (!app.redis) {
         return undefined;
     }
-    const { client, ready } = failFast(app.redis);
+    const place = { host: app.redis, nodes: shared.redisCluster };
+    const { client, ready } = failFast(place);
     await ready;
-    return client;
+    return { client, place };
 }
 
-function budgetOf(settings: Settings, redis: Redis | undefined, now: () => number, redisAway: (err: Error) => void): BudgetStore {
+function budgetOf(settings: Settings, redis: SharedRedis | undefined, now: () => number, redisAway: (err: Error) => void): BudgetStore {
     const limits = settings.reputation?.rerouteBudget ?? { share: 0, floor: 0, perSender: 0 };
     const memory = new MemoryBudget(limits, now);
     return redis ? new FallbackBudget(new RedisBudget(redis, settings.shared.keyPrefix, limits, now), memory, redisAway) : memory;
 }
 
 /** The pool's memory. A receiver has no use for it, and listens to nothing. */
-async function startHealth(app: PluginApp, settings: Settings, redis: Redis | undefined, now: () => number, warn: (err: Error) => void): Promise<PoolHealth> {
+async function startHealth(app: PluginApp, settings: Settings, redis: Connection | undefined, now: () => number, warn: (err: Error) => void): Promise<PoolHealth> {
     // without the plugin nothing is struck, but an operator may suspend
     const limits = settings.reputation ?? v.parse(reputationSchema, {});
     const table = new SuspensionTable();
-    const shared = redis && new RedisHealth(redis, settings.shared.keyPrefix, limits);
+    const shared = redis && new RedisHealth(redis.client, settings.shared.keyPrefix, limits);
     const health = new PoolHealth({ table, own: new MemoryHealth(table, limits), shared, now, mark: randomUUID, warn });
     if (app.manager.context !== 'receiver') {
-        if (app.redis && shared) {
-            listen(app.redis, shared.channel, message => health.hear(message), () => void health.listening());
+        if (redis && shared) {
+            listen(redis.place, shared.channel, message => health.hear(message), () => void health.listening());
         }
         await health.start();
     }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { table } from './tables';
-import { flag, network, wholeNumber, zoneName } from './values';
+import { flag, hostAndPort, network, wholeNumber, zoneName } from './values';
 
 const A_PREFIX = 'letters, digits and any of ":._-", 1 to 64 of them';
 const A_PATH = 'a path, or "" for none';
@@ -28,6 +28,7 @@ function ladder(widest: number, narrowest: number) {
 /** Options of `modules/zonemta-smart-relay`: what all plugins of the package share. */
 export const sharedSchema = table({
     keyPrefix: v.optional(v.pipe(v.string(A_PREFIX), v.regex(/^[\w:.-]{1,64}$/, A_PREFIX)), 'zsr:'),
+    redisCluster: v.optional(v.array(hostAndPort, 'a list of nodes like "192.0.2.1:6379"'), []),
     zones: v.optional(v.array(zoneName, 'a list of names of sending zones'), []),
     providersFile: v.optional(v.string(A_PATH), ''),
     rulesDir: v.optional(v.string(A_PATH), ''),

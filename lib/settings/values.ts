@@ -63,3 +63,19 @@ export const date = v.pipe(
         return at;
     })
 );
+
+const A_NODE = 'a host and a port like "192.0.2.1:6379" or "[2001:db8::1]:6379"';
+
+/** A server by name or address. Comes out as `{host, port}`. */
+export const hostAndPort = v.pipe(
+    v.string(A_NODE),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+        const [, inBrackets, name, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})$/.exec(dataset.value) ?? [];
+        const port = Number(digits);
+        if (!(port >= 1 && port <= 65_535) || (name === undefined && isIP(inBrackets ?? '') !== 6)) {
+            addIssue({ message: A_NODE });
+            return NEVER;
+        }
+        return { host: name ?? inBrackets ?? '', port };
+    })
+);

@@ -1,16 +1,11 @@
 /** The pace at a provider: one contract, held by memory and by a real Redis, which give the same answers to whatever happens. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MemoryPace } from '../../lib/health/memory-pace';
 import { CONNECTION_WAIT, LEASE, LONGEST_WAIT, type Pace, type PaceStore, type Slot, type SlotRequest } from '../../lib/health/pace';
 import { PoolPace } from '../../lib/health/pool-pace';
 import { RedisPace } from '../../lib/health/redis-pace';
-import { claimLoopback, type Loopback } from '../bed/services/loopback';
-import { startRedis } from '../bed/services/redis';
+import { useRealCluster, useRealRedis } from './real-redis';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -18,29 +13,14 @@ const HOUR = 60 * MINUTE;
 const START = Date.UTC(2026, 0, 1);
 const [A, B, C] = ['192.0.2.1', '192.0.2.2', '2001:db8::3'] as const;
 
-let loopback: Loopback;
-let dir: string;
-let redis: Awaited<ReturnType<typeof startRedis>>;
-let client: Redis;
+const redis = useRealRedis();
+const cluster = useRealCluster();
 let runs = 0;
-
-beforeAll(async () => {
-    loopback = await claimLoopback();
-    dir = mkdtempSync(join(tmpdir(), 'pace-'));
-    redis = await startRedis({ host: loopback.host, dir, port: 6383 });
-    client = new Redis(redis.url);
-});
-
-afterAll(async () => {
-    client.disconnect();
-    await redis.stop();
-    await loopback.release();
-    rmSync(dir, { recursive: true });
-});
 
 const STORES: Record<string, () => PaceStore> = {
     memory: () => new MemoryPace(),
-    Redis: () => new RedisPace(client, `run${runs++}:`)
+    Redis: () => new RedisPace(redis.client, `run${runs++}:`),
+    'a Redis Cluster': () => new RedisPace(cluster.client, `run${runs++}:`)
 };
 
 let deliveries = 0;
@@ -257,28 +237,28 @@ describe('both stores', () => {
 
 describe('the pace in Redis', () => {
     it('leaves nothing behind that does not expire, and all keys of a provider share its hash tag', async () => {
-        const store = new RedisPace(client, 'tidy:');
+        const store = new RedisPace(redis.client, 'tidy:');
         const full: Pace = { pool: { messages: 11, connections: 2 }, address: { messages: 5, connections: 1 } };
         for (let n = 0; n < 4; n++) {
             await store.ask(request(full, START, { candidates: [{ address: A, perDay: 5 }] }));
         }
         await store.lower('google', START);
-        const keys = (await client.keys('tidy:*')).sort();
+        const keys = (await redis.client.keys('tidy:*')).sort();
         expect(keys).toEqual(['tidy:pace:providers', ...['day', 'minute', 'pace', 'under-way'].map(name => `tidy:pace:{google}:${name}`)]);
         for (const key of keys.filter(name => name.includes('{'))) {
-            expect(await client.pttl(key), key).toBeGreaterThan(0);
+            expect(await redis.client.pttl(key), key).toBeGreaterThan(0);
         }
-        expect(await client.pttl('tidy:pace:{google}:pace')).toBeGreaterThan(HOUR);
+        expect(await redis.client.pttl('tidy:pace:{google}:pace')).toBeGreaterThan(HOUR);
         // the list of providers is swept with each new one
         await store.ask(request(full, START + 10 * HOUR, { provider: 'yahoo' }));
-        expect(await client.zrange('tidy:pace:providers', 0, -1)).toEqual(['yahoo']);
+        expect(await redis.client.zrange('tidy:pace:providers', 0, -1)).toEqual(['yahoo']);
     });
 
     it('is asked in one call for each delivery', async () => {
-        const store = new RedisPace(client, 'calls:');
+        const store = new RedisPace(redis.client, 'calls:');
         await store.ask(request({ pool: { messages: 10 } }, START));
-        const calls = async () => Number(/total_commands_processed:(\d+)/.exec(await client.info('stats'))?.[1]);
-        const evals = async () => Number(/cmdstat_eval:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]);
+        const calls = async () => Number(/total_commands_processed:(\d+)/.exec(await redis.client.info('stats'))?.[1]);
+        const evals = async () => Number(/cmdstat_eval:calls=(\d+)/.exec(await redis.client.info('commandstats'))?.[1]);
         const [before, began] = [await evals(), await calls()];
         for (let n = 0; n < 20; n++) {
             await store.ask(request({ pool: { messages: 10 } }, START + n));
