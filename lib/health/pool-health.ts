@@ -10,7 +10,7 @@ import { Acceptances } from './acceptances';
 import type { MemoryHealth } from './memory-health';
 import { sharedOrOwn } from './redis';
 import { readChange, type RedisHealth } from './redis-health';
-import type { Change, HealthStore, Strike, Success, Suspension } from './suspension';
+import { EVERYWHERE, type Change, type HealthStore, type Strike, type Success, type Suspension } from './suspension';
 import type { HealthView, SuspensionTable } from './table';
 
 const SNAPSHOT_EVERY = 30_000;
@@ -72,9 +72,14 @@ export class PoolHealth {
         return this.options.table.list(this.options.now());
     }
 
-    /** What of these scopes is suspended or half-open. */
+    /** What of these scopes is suspended or half-open at the provider, or everywhere. */
     find(provider: string, scopes: readonly string[]): Suspension[] {
-        return this.options.table.find(provider, scopes, this.options.now());
+        return [EVERYWHERE, provider].flatMap(name => this.options.table.find(name, scopes, this.options.now()));
+    }
+
+    /** Addresses that our own checks keep out everywhere. */
+    checkedOut(): Suspension[] {
+        return this.list().filter(suspension => suspension.provider === EVERYWHERE && suspension.class === 'check');
     }
 
     /** A refusal that blames our address. Resolves with what is suspended for it. */
@@ -87,7 +92,7 @@ export class PoolHealth {
     async succeed(success: Omit<Success, 'now'>): Promise<Change[]> {
         const now = this.options.now();
         this.acceptances.note(success.provider, success.scopes, now);
-        return this.find(success.provider, success.scopes).length > 0 ? this.tell(store => store.succeed({ ...success, now })) : [];
+        return this.options.table.find(success.provider, success.scopes, now).length > 0 ? this.tell(store => store.succeed({ ...success, now })) : [];
     }
 
     /** May this delivery be the one probe of what covers its address? */
@@ -105,7 +110,7 @@ export class PoolHealth {
     }
 
     /**
-     * Suspends by the operator's hand.
+     * Suspends by the operator's hand, or by our own checks.
      *
      * @throws Error when Redis does not take it: then it holds nowhere
      */

@@ -25,7 +25,7 @@ import {
 const Stored = v.object({
     provider: v.string(),
     scope: v.string(),
-    class: v.picklist([...STRUCK_CLASSES, 'operator']),
+    class: v.picklist([...STRUCK_CLASSES, 'operator', 'check']),
     code: v.number(),
     strikes: v.number(),
     struck: v.number(),
@@ -59,16 +59,16 @@ export class RedisHealth implements HealthStore {
     }
 
     async strike(strike: Strike): Promise<Change[]> {
-        const { provider, class: reason, now } = strike;
+        const { provider, class: reason, coolDownOf = reason, now } = strike;
         const { coolDown, rangeAfter } = this.limits;
-        await this.list(provider, now + coolDown[reason].maximum + FORGOTTEN_AFTER);
+        await this.list(provider, now + coolDown[coolDownOf].maximum + FORGOTTEN_AFTER);
         const keys = ['suspensions', 'strikes', 'parts', 'accepted'].map(name => this.key(provider, name));
         const changed = await this.redis.eval(
             this.scripts.strike,
             keys.length,
             ...keys,
             JSON.stringify(strike),
-            JSON.stringify(coolDown[reason]),
+            JSON.stringify(coolDown[coolDownOf]),
             rangeAfter,
             partsOfProvider(rangeAfter),
             SAME_EVENT,

@@ -6,7 +6,7 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { SenderDelivery } from '@zone-eu/types';
 import * as v from 'valibot';
-import { unbindable } from '../checks/bindable';
+import { resolverFor } from '../checks/dns';
 import type { Classification, Reply } from '../delivery/types';
 import { FallbackBudget, MemoryBudget, RedisBudget, type BudgetStore } from '../health/budget';
 import { Bulletins } from '../health/bulletins';
@@ -22,7 +22,7 @@ import { SuspensionTable } from '../health/table';
 import { Switches } from '../health/switches';
 import { History } from '../history/history';
 import { Bursts } from '../pool/bursts';
-import { buildPool, type PoolAddress } from '../pool/pool';
+import type { PoolAddress } from '../pool/pool';
 import { Destinations, type Destination } from '../providers/lookup';
 import { loadPaces, loadProviders, type ProviderPace } from '../providers/patterns';
 import { packageRulesDir } from '../responses/load';
@@ -36,12 +36,15 @@ import { reputationSchema } from '../settings/reputation';
 import type { PluginApp } from '../zonemta/app';
 import { sweepSpool } from '../zonemta/body';
 import type { Turn } from '../zonemta/delivery';
-import { deferTimes, hostConfig, poolOf, senderProcesses, senderZone, type HostConfig } from '../zonemta/host';
+import { deferTimes, hostConfig, nameserversOf, senderProcesses, senderZone, type HostConfig } from '../zonemta/host';
 import { instanceOf } from '../zonemta/orphans';
 import type { Gate } from './gate';
+import { Evidence } from './evidence';
 import { EventLog } from './log';
 import { startFreeing } from './orphans';
 import { WaitingCounter } from './pacing';
+import { configuredPools, keepPool } from './pools';
+import { SelfChecks } from './self-checks';
 
 /** An attempt that is under way: what was known when it began. */
 export interface Flight {
@@ -98,6 +101,10 @@ export interface Services {
     classify(reply: Reply, provider: string): Classification;
     /** Usable addresses of a zone's pool. */
     pool(zone: string): readonly PoolAddress[];
+    /** Our own look at what a refusal claims. */
+    evidence: Evidence;
+    /** The rounds of our own checks, in main. */
+    checks: SelfChecks | undefined;
     /** ZoneMTA's retry schedule, ms. */
     schedule: readonly number[];
     flights: WeakMap<SenderDelivery, Flight>;
@@ -158,6 +165,9 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     }
     const health = await startHealth(app, settings, connection, now, redisAway);
     const pool = await keepPool(app, host, settings, log, gate);
+    const resolver = resolverFor(nameserversOf(host));
+    const checks = isMain ? new SelfChecks({ settings, pools: () => configuredPools(host, settings), resolver, health, log, fault: faultIn(app), now }) : undefined;
+    checks?.start();
     log.event('READY', { context: app.manager.context, pool: pool(senderZone()).length });
     return {
         settings,
@@ -176,6 +186,8 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         destinations: new Destinations(hostResolver, providers, now),
         classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,
+        evidence: new Evidence({ resolver, health, log, now }),
+        checks,
         schedule: deferTimes(host),
         flights: new WeakMap(),
         now,
@@ -189,6 +201,10 @@ const hostResolver = {
     a: promisify(dns.resolve4) as (host: string) => Promise<string[]>,
     aaaa: promisify(dns.resolve6) as (host: string) => Promise<string[]>
 };
+
+function faultIn(app: PluginApp): (err: Error) => void {
+    return err => app.logger.error('SmartRelay', 'a fault in our checks of the pool, ZoneMTA goes on without them: %s', err.stack);
+}
 
 /** Mail comes in at receivers, and over HTTP in main. */
 function startScanning(app: PluginApp, { rspamd }: Settings, log: EventLog, now: () => number): Scanning | undefined {
@@ -244,25 +260,4 @@ async function startHealth(app: PluginApp, settings: Settings, redis: Connection
         await health.start();
     }
     return health;
-}
-
-/** The pool of this sender's zone, without what cannot be bound; built anew when ZoneMTA reloads its own (SIGHUP). */
-async function keepPool(app: PluginApp, host: HostConfig, settings: Settings, log: EventLog, gate: Gate<Services>): Promise<(zone: string) => readonly PoolAddress[]> {
-    const zone = senderZone();
-    let pool: PoolAddress[] = [];
-    const build = async () => {
-        const { subnets4, subnets6, zones } = settings.shared;
-        const all = settings.randomIp && zones.includes(zone) ? buildPool(poolOf(host, zone), { subnets4, subnets6, weights: settings.randomIp.weights, since: settings.randomIp.warmUp.since }) : [];
-        const dead = await unbindable(all.map(entry => entry.address));
-        for (const [address, error] of dead) {
-            log.event('ADDRESS_UNBINDABLE', { address, error, zone });
-        }
-        pool = all.filter(entry => !dead.has(entry.address));
-    };
-    await build();
-    host.on?.('reload', () => {
-        app.logger.info('SmartRelay', 'pools are read anew; other settings of smart-relay change with a restart (gate: %s)', gate.state);
-        void build();
-    });
-    return asked => (asked === zone ? pool : []);
 }

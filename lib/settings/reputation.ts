@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { table } from './tables';
 import { duration } from './units';
-import { numberBetween, wholeNumber } from './values';
+import { dnsLists, numberBetween, wholeNumber } from './values';
 
 const DELAYS = 'a list of 1 to 20 durations like "30s"';
 
@@ -42,12 +42,13 @@ export const reputationSchema = table({
         }),
         {}
     ),
-    rangeAfter: v.optional(wholeNumber(2, 100), 3)
+    rangeAfter: v.optional(wholeNumber(2, 100), 3),
+    globalLists: v.optional(dnsLists, [])
 });
 
 /**
  * `delays` are in milliseconds, never empty; the last one repeats. `rerouteBudget`: `share` of the first attempts of the
  * last five minutes at a provider, `floor` reroutes a minute and provider, `perSender` reroutes an hour.
- * `coolDown` by class of reply, ms. `rangeAfter`: refused parts that suspend a range.
+ * `coolDown` by class of reply, ms. `rangeAfter`: refused parts that suspend a range. `globalLists`: DNS zones.
  */
 export type ReputationSettings = v.InferOutput<typeof reputationSchema>;

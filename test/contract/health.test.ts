@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MemoryHealth } from '../../lib/health/memory-health';
 import { RedisHealth } from '../../lib/health/redis-health';
-import { scopesOf, type HealthLimits, type HealthStore, type Strike, type StruckClass } from '../../lib/health/suspension';
+import { EVERYWHERE, scopesOf, type HealthLimits, type HealthStore, type Strike, type StruckClass, type Suspension } from '../../lib/health/suspension';
 import { SuspensionTable } from '../../lib/health/table';
 import { rangesOf } from '../../lib/pool/pool';
 import { useRealCluster, useRealRedis } from './real-redis';
@@ -66,6 +66,37 @@ describe.each(Object.entries(STORES))('suspensions in %s', (_name, make) => {
         expect(asked?.suspension?.until).toBe(START + 20 * MINUTE);
         const [greedy] = await store.strike(strikeOf('198.51.100.1', START, { class: 'ip-rate', retryAfter: 7 * 24 * HOUR }));
         expect(greedy?.suspension?.until).toBe(START + HOUR);
+    });
+
+    it('have another cool-down than that of their class where the evidence is weaker', async () => {
+        const store = make(LIMITS);
+        const [weak] = await store.strike(strikeOf('192.0.2.1', START, { class: 'ip-ptr', coolDownOf: 'ip-rate' }));
+        expect(weak?.suspension).toMatchObject({ class: 'ip-ptr', until: START + 2 * MINUTE });
+        const [strong] = await store.strike(strikeOf('192.0.2.1', START + 2 * MINUTE, { class: 'ip-ptr' }));
+        expect(strong?.suspension).toMatchObject({ class: 'ip-ptr', strikes: 2, until: START + 2 * MINUTE + 12 * HOUR });
+    });
+
+    it('by our own checks hold at every provider, are no strike anywhere, and end at their time or when they are lifted', async () => {
+        const store = make(LIMITS);
+        const check: Suspension = { provider: EVERYWHERE, scope: '192.0.2.1', class: 'check', code: 0, strikes: 0, struck: START, until: START + HOUR, probing: 0, note: 'listed' };
+        expect(await store.put(check)).toEqual([{ provider: EVERYWHERE, scope: '192.0.2.1', suspension: check }]);
+        const place = { address: '192.0.2.1', family: 'ipv4' as const, ranges: ['192.0.2.0/28', '192.0.2.0/24'] };
+        const seen = async (now: number) => {
+            const table = new SuspensionTable();
+            table.replace(await store.snapshot(now));
+            const view = table.view('google', now);
+            return [view.standing(place), view.isBlamed(place), view.struckAt(place), view.standing({ ...place, address: '192.0.2.2' })];
+        };
+        expect(await seen(START)).toEqual(['shut', true, START, 'open']);
+        // a strike at a provider is one of its own
+        const [struck] = await store.strike(strikeOf('192.0.2.1', START));
+        expect(struck).toMatchObject({ provider: 'google', suspension: { class: 'ip-reputation', strikes: 1, until: START + 10 * MINUTE } });
+        expect(await store.succeed({ provider: 'google', scopes: scopes('192.0.2.1'), startedAt: START + 1, now: START + 2 })).toEqual([{ provider: 'google', scope: '192.0.2.1', suspension: null }]);
+        expect(await seen(START + 2)).toEqual(['shut', true, START, 'open']);
+        expect(await seen(START + HOUR)).toEqual(['open', false, 0, 'open']);
+        await store.put({ ...check, until: START + 2 * HOUR });
+        expect(await store.lift(EVERYWHERE, '192.0.2.1')).toEqual([{ provider: EVERYWHERE, scope: '192.0.2.1', suspension: null }]);
+        expect(await seen(START + 3)).toEqual(['open', false, 0, 'open']);
     });
 
     it('are struck once by deliveries that were under way together', async () => {

@@ -49,14 +49,15 @@ describe('when Redis goes away', () => {
     it('each process goes on with what it knows and learns; a Redis that comes back empty is told all of it', async () => {
         const [one, other] = [await processOf(), await processOf()];
         await strike(one, 1);
-        await vi.waitUntil(() => isShut(other, 1), { timeout: 1000 });
+        await one.health.put({ provider: '*', scope: '192.0.2.3', class: 'check', code: 0, strikes: 0, struck: Date.now(), until: Date.now() + 60_000, probing: 0, note: 'listed' });
+        await vi.waitUntil(() => isShut(other, 1) && isShut(other, 3), { timeout: 1000 });
         const closed = Promise.all([one, other].map(({ client }) => new Promise(resolve => client.once('close', resolve))));
         await redis.server.stop();
         await closed;
         try {
             expect((await strike(one, 2)).map(change => change.scope)).toEqual(['192.0.2.2']);
-            expect([1, 2].map(n => isShut(one, n))).toEqual([true, true]);
-            expect([1, 2].map(n => isShut(other, n))).toEqual([true, false]);
+            expect([1, 2, 3].map(n => isShut(one, n))).toEqual([true, true, true]);
+            expect([1, 2, 3].map(n => isShut(other, n))).toEqual([true, false, true]);
             expect(await other.health.takeTurn('google')).toBe(true);
             expect(await other.health.takeTurn('google')).toBe(false);
             await expect(other.health.lift('google', '192.0.2.1')).rejects.toThrow();
@@ -65,9 +66,12 @@ describe('when Redis goes away', () => {
         } finally {
             await redis.startAgain();
         }
-        await vi.waitUntil(() => [1, 2].every(n => isShut(other, n) && isShut(one, n)), { timeout: 20_000 });
+        await vi.waitUntil(() => [1, 2, 3].every(n => isShut(other, n) && isShut(one, n)), { timeout: 20_000 });
         const later = await processOf();
-        expect([1, 2].map(n => isShut(later, n))).toEqual([true, true]);
+        expect([1, 2, 3].map(n => isShut(later, n))).toEqual([true, true, true]);
+        expect(later.health.checkedOut().map(({ scope }) => scope)).toEqual(['192.0.2.3']);
+        await later.health.lift('*', '192.0.2.3');
+        await vi.waitUntil(() => !isShut(one, 3) && !isShut(other, 3), { timeout: 1000 });
     });
 
     it('frozen, a strike is in force within a second, and told when it wakes', async () => {
