@@ -2,10 +2,7 @@
  * The brake on reroutes: one hijacked account times a few addresses a message would burn a whole /24 in minutes.
  * Two stores under one contract (test/contract): Redis, shared by all processes and hosts, and memory.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { packageRoot } from '../settings/package-root';
-import type { SharedRedis } from './redis';
+import { all, lua, sharedOrOwn, type SharedRedis } from './redis';
 
 export interface BudgetLimits {
     /** Reroutes allowed per first attempt, per provider over five minutes. */
@@ -83,7 +80,7 @@ export class MemoryBudget implements BudgetStore {
 }
 
 export class RedisBudget implements BudgetStore {
-    private readonly script = readFileSync(join(packageRoot(), 'lua', 'takeReroute-11.lua'), 'utf8');
+    private readonly script = lua('takeReroute-11');
 
     /** @param redis a client that fails fast when Redis is away (lib/health/redis.ts) */
     constructor(
@@ -95,16 +92,12 @@ export class RedisBudget implements BudgetStore {
 
     async countFirst(provider: string): Promise<void> {
         const key = this.key(counters(provider, '', this.now()).firsts[0] ?? '');
-        const results = await this.redis
-            .multi()
-            .incr(key)
-            .expire(key, ((WINDOW_MINUTES + 1) * MINUTE) / 1000)
-            .exec();
-        // a command that fails inside of a transaction does not reject it
-        const [failed] = (results ?? []).flatMap(([err]) => err ?? []);
-        if (failed) {
-            throw failed;
-        }
+        await all(
+            this.redis
+                .multi()
+                .incr(key)
+                .expire(key, ((WINDOW_MINUTES + 1) * MINUTE) / 1000)
+        );
     }
 
     async take(provider: string, sender: string): Promise<Taken> {
@@ -137,12 +130,7 @@ export class FallbackBudget implements BudgetStore {
         return this.either(store => store.take(provider, sender));
     }
 
-    private async either<T>(call: (store: BudgetStore) => Promise<T>): Promise<T> {
-        try {
-            return await call(this.shared);
-        } catch (err) {
-            this.warn(err as Error);
-            return call(this.own);
-        }
+    private either<T>(call: (store: BudgetStore) => Promise<T>): Promise<T> {
+        return sharedOrOwn(this.shared, this.own, this.warn, call);
     }
 }

@@ -8,6 +8,7 @@
  */
 import { Acceptances } from './acceptances';
 import type { MemoryHealth } from './memory-health';
+import { sharedOrOwn } from './redis';
 import { readChange, type RedisHealth } from './redis-health';
 import { EVERYWHERE, type Change, type HealthStore, type Strike, type Success, type Suspension } from './suspension';
 import type { HealthView, SuspensionTable } from './table';
@@ -188,16 +189,8 @@ export class PoolHealth {
         return told(own);
     }
 
-    private async either<T>(ask: (store: HealthStore) => Promise<T>): Promise<T> {
-        const { shared, own } = this.options;
-        if (shared) {
-            try {
-                return await ask(shared);
-            } catch (err) {
-                this.failed(err as Error);
-            }
-        }
-        return ask(own);
+    private either<T>(ask: (store: HealthStore) => Promise<T>): Promise<T> {
+        return sharedOrOwn<HealthStore, T>(this.options.shared, this.options.own, err => this.failed(err), ask);
     }
 
     /** Redis is away, or slow: it is asked again until it is back, for it may have lost its data. */

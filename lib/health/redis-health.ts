@@ -2,11 +2,8 @@
  * Suspensions in Redis, shared by all processes and hosts: one hash for each provider, changed by Lua, every change announced
  * on one channel. All keys of a script share the provider's hash tag (Redis Cluster).
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import * as v from 'valibot';
-import { packageRoot } from '../settings/package-root';
-import type { SharedRedis } from './redis';
+import { all, lua, type SharedRedis } from './redis';
 import {
     FORGOTTEN_AFTER,
     isForgotten,
@@ -178,16 +175,4 @@ export function readChange(json: string): Change[] {
     }
     const gone = v.safeParse(Gone, value);
     return gone.success ? [{ ...gone.output, suspension: null }] : [];
-}
-
-/** A command that fails inside of a transaction does not reject it. */
-async function all(transaction: ReturnType<SharedRedis['multi']>): Promise<void> {
-    const [failed] = ((await transaction.exec()) ?? []).flatMap(([err]) => err ?? []);
-    if (failed) {
-        throw failed;
-    }
-}
-
-function lua(name: string): string {
-    return readFileSync(join(packageRoot(), 'lua', `${name}.lua`), 'utf8');
 }

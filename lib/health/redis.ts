@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
+import { packageRoot } from '../settings/package-root';
 
 /** What our stores talk to: the Redis of ZoneMTA (also behind Sentinel), or a cluster of its own. */
 export type SharedRedis = Redis | Cluster;
@@ -44,6 +47,31 @@ export function listen(place: RedisPlace, channel: string, onMessage: (message: 
     // in a cluster one node is listened to, and another one when that is gone
     client.on('-node', onReady);
     return client;
+}
+
+/** A command that fails inside of a transaction does not reject it. */
+export async function all(transaction: ReturnType<SharedRedis['multi']>): Promise<void> {
+    const [failed] = ((await transaction.exec()) ?? []).flatMap(([err]) => err ?? []);
+    if (failed) {
+        throw failed;
+    }
+}
+
+/** A script of lua/, by the name of its file. */
+export function lua(name: string): string {
+    return readFileSync(join(packageRoot(), 'lua', `${name}.lua`), 'utf8');
+}
+
+/** Asks the shared store; when there is none, or Redis is away, the process's own: mail goes on. */
+export async function sharedOrOwn<S, T>(shared: S | undefined, own: S, warn: (err: Error) => void, ask: (store: S) => Promise<T>): Promise<T> {
+    if (shared) {
+        try {
+            return await ask(shared);
+        } catch (err) {
+            warn(err as Error);
+        }
+    }
+    return ask(own);
 }
 
 function connect({ host, nodes }: RedisPlace, options: RedisOptions): SharedRedis {

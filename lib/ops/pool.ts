@@ -1,6 +1,7 @@
 /** Routes about the pool: how each address stands at the providers, what is suspended, and the operator's own suspensions. */
 import * as v from 'valibot';
 import { oneLine } from '../delivery/state';
+import type { Pace, PaceState } from '../health/pace';
 import { EVERYWHERE, isRunning, scopesOf, type Place, type Suspension } from '../health/suspension';
 import { duration } from '../settings/units';
 import { addRoute, type PluginApp, type Route } from '../zonemta/app';
@@ -12,6 +13,10 @@ export interface PoolOperations {
     zones(): ReadonlyMap<string, readonly Place[]>;
     /** All that is suspended or half-open. */
     list(): Suspension[];
+    /** The pace of providers that got mail a short while ago, or whose pace is lowered. */
+    paces(): Promise<PaceState[]>;
+    /** Configured pace of a provider. */
+    paceOf: (provider: string) => Pace & { source?: string | undefined };
     /** Our own checks that an address fails, and whether one of them keeps it out of the draw. */
     failing(address: string): { check: string; detail: string; leftOut: boolean }[];
     /** A scope as it is kept, or undefined when it is none: no address, or a range that `subnets4` and `subnets6` do not have. */
@@ -51,7 +56,7 @@ export function registerPoolRoutes(app: PluginApp, guarded: (route: Route) => Ro
         );
     add('get', '/addresses', (pool, { query }) => showAddresses(pool, query));
     add('post', '/checks', pool => (pool.check(), { code: 202, body: { running: true } }));
-    add('get', '/providers', pool => ({ code: 200, body: { providers: providersOf(pool) } }));
+    add('get', '/providers', async pool => ({ code: 200, body: { providers: await providersOf(pool) } }));
     add('get', '/suspensions', pool => ({ code: 200, body: { suspensions: pool.list().map(suspension => shown(suspension, pool.now())) } }));
     add('post', '/suspensions', (pool, { body }) => suspend(pool, body));
     add('del', '/suspensions/:id', (pool, { params }) => resume(pool, params['id']));
@@ -77,15 +82,23 @@ function showAddresses(pool: PoolOperations, { zone, provider, state }: Record<s
     return { code: 200, body: { addresses: addresses.filter(address => state === undefined || address.state === state) } };
 }
 
-function providersOf(pool: PoolOperations) {
+async function providersOf(pool: PoolOperations) {
     const now = pool.now();
-    return [...grouped(pool.list(), ({ provider }) => provider)].map(([provider, found]) => ({
-        provider,
-        suspended: found.filter(suspension => isRunning(suspension, now)).length,
-        halfOpen: found.filter(suspension => !isRunning(suspension, now)).length,
-        /** The provider refuses us as a whole. */
-        whole: found.some(({ scope }) => scope === 'provider')
-    }));
+    const paces = new Map((await pool.paces()).map(state => [state.provider, state]));
+    const suspensions = grouped(pool.list(), ({ provider }) => provider);
+    return [...new Set([...suspensions.keys(), ...paces.keys()])].map(provider => {
+        const found = suspensions.get(provider) ?? [];
+        const { address = null, pool: whole = null, source = '' } = pool.paceOf(provider);
+        const { share = 1, used = 0, line = 0 } = paces.get(provider) ?? {};
+        return {
+            provider,
+            suspended: found.filter(suspension => isRunning(suspension, now)).length,
+            halfOpen: found.filter(suspension => !isRunning(suspension, now)).length,
+            /** The provider refuses us as a whole. */
+            whole: found.some(({ scope }) => scope === 'provider'),
+            pace: { address, pool: whole, source, share: Number(share.toFixed(3)), lastMinute: used, line: Math.round(line) }
+        };
+    });
 }
 
 async function suspend(pool: PoolOperations, body: unknown): Promise<Answer> {

@@ -164,7 +164,12 @@ function rangesOver({ pool, tried }: Pick<Choice, 'pool' | 'tried'>): (entry: Po
 }
 
 function candidates({ pool, reachable }: Pick<Choice, 'pool' | 'reachable'>): readonly PoolAddress[] {
-    return reachable.ipv4 === reachable.ipv6 ? pool : pool.filter(entry => reachable[entry.family]);
+    return reachable.ipv4 === reachable.ipv6 ? pool : pool.filter(entry => canReach(reachable, entry));
+}
+
+/** Has the destination an address of this family? Where nothing is known, any will do. */
+export function canReach(reachable: Choice['reachable'], { family }: PoolAddress): boolean {
+    return reachable.ipv4 === reachable.ipv6 || reachable[family];
 }
 
 /** Those of the field that are of one family. */

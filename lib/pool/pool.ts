@@ -11,6 +11,8 @@ export interface PoolAddress {
     weight: number;
     /** Ranges that it belongs to, the widest last: `10.0.0.0/28`, `10.0.0.0/24`. */
     ranges: readonly string[];
+    /** Start of its warm-up, Unix milliseconds; without one it is not new. */
+    since?: number;
 }
 
 export interface RangeSettings {
@@ -19,6 +21,8 @@ export interface RangeSettings {
     subnets6: readonly number[];
     /** Address or CIDR range to weight; the most specific entry wins. */
     weights: Readonly<Record<string, number>>;
+    /** Address or CIDR range to the start of its warm-up; the most specific entry wins. */
+    since?: Readonly<Record<string, number>>;
 }
 
 export interface PoolEntry {
@@ -31,9 +35,8 @@ export interface PoolEntry {
  * (the settings' check has named them).
  */
 export function buildPool(entries: readonly PoolEntry[], settings: RangeSettings): PoolAddress[] {
-    const weights = Object.entries(settings.weights)
-        .map(([range, weight]) => ({ cidr: parseRange(range), weight }))
-        .sort((a, b) => b.cidr[1] - a.cidr[1]);
+    const weightOf = mostSpecific(settings.weights);
+    const sinceOf = mostSpecific(settings.since ?? {});
     const seen = new Set<string>();
     return entries.flatMap(entry => {
         if (!ipaddr.isValid(entry.address)) {
@@ -41,12 +44,13 @@ export function buildPool(entries: readonly PoolEntry[], settings: RangeSettings
         }
         const ip = ipaddr.parse(entry.address);
         const address = ip.toString();
-        const weight = weights.find(({ cidr: [net, bits] }) => net.kind() === ip.kind() && ip.match(net, bits))?.weight ?? 1;
+        const weight = weightOf(ip) ?? 1;
+        const since = sinceOf(ip);
         if (seen.has(address) || weight <= 0) {
             return [];
         }
         seen.add(address);
-        return [{ address, name: entry.name ?? '', family: ip.kind(), weight, ranges: rangesOf(address, settings) }];
+        return [{ address, name: entry.name ?? '', family: ip.kind(), weight, ranges: rangesOf(address, settings), ...(since === undefined ? {} : { since }) }];
     });
 }
 
@@ -75,6 +79,14 @@ export function scopeNamed(text: string, settings: Pick<RangeSettings, 'subnets4
     const [address = '', bits] = text.split('/');
     const place = placeOf(address, settings);
     return bits === undefined ? place?.address : place?.ranges.find(range => range.endsWith(`/${bits}`));
+}
+
+/** Looks up what a table has for an address: that of its narrowest range. */
+function mostSpecific(table: Readonly<Record<string, number>>): (ip: ipaddr.IPv4 | ipaddr.IPv6) => number | undefined {
+    const entries = Object.entries(table)
+        .map(([range, value]) => ({ cidr: parseRange(range), value }))
+        .sort((a, b) => b.cidr[1] - a.cidr[1]);
+    return ip => entries.find(({ cidr: [net, bits] }) => net.kind() === ip.kind() && ip.match(net, bits))?.value;
 }
 
 function parseRange(range: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {

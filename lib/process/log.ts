@@ -19,6 +19,8 @@ export const LOG_CODES = {
     RELAY_ACCOUNT: 'ALARM: the relay refuses us rather than the message',
     SUSPENDED: 'an address or more of ours is not used at a provider for a while',
     RESUMED: 'a suspension is over: a delivery was accepted, our checks pass again, or the operator ended it',
+    PACED: 'deliveries wait for their turn at a provider',
+    PACE_LOWERED: 'a limit was met: mail goes to a provider at half the pace, and faster again with time',
     PROVIDER_REFUSES: 'ALARM: nothing of ours is accepted at a provider',
     DELIVERY_FREED: 'a delivery of a sender that was killed is taken up again',
     INSTANCE_TWICE: 'ALARM: two main processes have the same queue.instanceId',

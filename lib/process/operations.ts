@@ -26,13 +26,15 @@ function opened(services: Services) {
     return { switches, history, thrown: (fields: Record<string, string>) => log.event('SWITCH', fields), pool: poolOperations(services) };
 }
 
-function poolOperations({ settings, host, health, checks, log, now }: Services): PoolOperations {
+function poolOperations({ settings, host, health, pace, paceOf, checks, log, now }: Services): PoolOperations {
     const { shared } = settings;
     return {
         // the pool of a sender is not here, nor is what it could not bind
         zones: () => configuredPools(host, settings),
         failing: address => checks?.of(address) ?? [],
         list: () => health.list(),
+        paces: () => pace.states(),
+        paceOf,
         scopeOf: text => scopeNamed(text, shared),
         async put(suspension) {
             await health.put(suspension);

@@ -14,7 +14,7 @@ export const CHECK_EVERY = 10 * 60_000;
 
 /** Pools by zone, whether their addresses can be used or not. */
 export function configuredPools(host: HostConfig, { shared, randomIp }: Settings): Map<string, PoolAddress[]> {
-    return new Map(shared.zones.map(zone => [zone, buildPool(poolOf(host, zone), { ...shared, weights: randomIp?.weights ?? {} })]));
+    return new Map(shared.zones.map(zone => [zone, buildPool(poolOf(host, zone), { ...shared, weights: randomIp?.weights ?? {}, since: randomIp?.warmUp.since ?? {} })]));
 }
 
 /**

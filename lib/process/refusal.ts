@@ -24,7 +24,7 @@ type Connection = SenderConnection | false | undefined;
 export async function handleRefusal(services: Services, app: PluginApp, delivery: SenderDelivery, connection: Connection, err: SenderDeliveryError): Promise<void> {
     const flight = services.flights.get(delivery);
     const reply = flight && readReply(connection, err);
-    if (!flight || !reply || !services.settings.reputation) {
+    if (!flight || !reply || flight.turn || !services.settings.reputation) {
         return;
     }
     const before = stateOf(delivery);
@@ -89,6 +89,10 @@ async function suspend(services: Services, delivery: SenderDelivery, attempt: At
     });
     for (const { scope, suspension } of changes) {
         log.event('SUSPENDED', { provider, scope, class: blamed.class, seconds: Math.round(((suspension?.until ?? 0) - now()) / 1000), strikes: suspension?.strikes, response });
+    }
+    const share = blamed.class === 'ip-rate' ? await services.pace.lower(provider) : undefined;
+    if (share !== undefined) {
+        log.event('PACE_LOWERED', { provider, share: share.toFixed(2), response });
     }
     if (changes.some(({ scope }) => scope === 'provider')) {
         log.warn('PROVIDER_REFUSES', { provider, response }, provider);

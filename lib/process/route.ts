@@ -1,20 +1,19 @@
 /** From where a delivery goes: looked up and drawn before ZoneMTA connects. */
 import type { SenderConnection, SenderDelivery } from '@zone-eu/types';
-import { scopesOf } from '../health/suspension';
-import { choose, chooseOther, type Choice, type Health } from '../pool/choose';
+import { countsConnections } from '../health/pace';
+import { choose, chooseOther } from '../pool/choose';
 import type { PoolAddress } from '../pool/pool';
 import { ConnectFailure } from '../zonemta/app';
 import { knowConnection, setRoute, stateOf, zoneOf } from '../zonemta/delivery';
 import { portOf, zoneConfig } from '../zonemta/host';
+import { admit, type Admission, type HealthyChoice } from './admission';
 import type { Services } from './services';
-
-type HealthyChoice = Choice & { health: Health };
 
 /**
  * Draws the address of this attempt, unless the zone takes no part.
  *
- * @throws ConnectFailure when all addresses are suspended at the provider and this delivery may not try: ZoneMTA then asks what
- * is to become of it as after a failed attempt (lib/sender.js), and handleRefusal knows from the flight
+ * @throws ConnectFailure when this delivery may not try: all addresses are suspended at the provider, or it is over the pace. ZoneMTA
+ * then asks what is to become of it as after a failed attempt (lib/sender.js), and handleRefusal and leavePace know from the flight
  */
 export async function routeDelivery(services: Services, delivery: SenderDelivery): Promise<void> {
     const { settings, host, now, random } = services;
@@ -35,14 +34,19 @@ export async function routeDelivery(services: Services, delivery: SenderDelivery
         health: services.health.view(provider),
         random
     };
-    const { drawn: first, mayGo } = settings.shared.shadow ? { drawn: choose(choice), mayGo: true } : await admit(services, provider, choice);
-    const flight = { startedAt: now(), destination, address: first?.address ?? '' };
-    services.flights.set(delivery, flight);
-    if (first && !mayGo) {
-        const held = services.health.find(provider, scopesOf(first)).at(-1);
-        services.flights.set(delivery, { ...flight, address: '', ...(held ? { held } : {}) });
-        throw new ConnectFailure(new Error(`all addresses of ours are suspended at ${provider}`));
+    const startedAt = now();
+    const admission: Admission = settings.shared.shadow ? { kind: 'go', address: choose(choice) } : await admit(services, { delivery, provider, choice });
+    switch (admission.kind) {
+        case 'held':
+            services.flights.set(delivery, { startedAt, destination, address: '', ...(admission.by ? { held: admission.by } : {}) });
+            throw new ConnectFailure(new Error(`all addresses of ours are suspended at ${provider}`));
+        case 'wait':
+            services.flights.set(delivery, { startedAt, destination, address: '', turn: admission.turn });
+            throw new ConnectFailure(new Error(`waits for its turn at ${provider}`));
+        case 'go':
     }
+    const first = admission.address;
+    services.flights.set(delivery, { startedAt, destination, address: first?.address ?? '', underWay: !settings.shared.shadow && countsConnections(services.paceOf(provider)) });
     if (settings.reputation && state.attempts.length === 0 && !settings.shared.shadow) {
         await services.budget.countFirst(provider);
     }
@@ -59,28 +63,6 @@ export async function routeDelivery(services: Services, delivery: SenderDelivery
         mx: state.pin?.mx,
         port: portOf(host, zone)
     });
-}
-
-/**
- * Draws, and asks for what the drawn address needs: a half-open one is used as its one probe, a suspended one by a greylisted
- * delivery that keeps it, and by one delivery an interval where there is no other.
- */
-async function admit({ health }: Services, provider: string, choice: HealthyChoice): Promise<{ drawn: PoolAddress | undefined; mayGo: boolean }> {
-    const drawn = choose(choice);
-    if (!drawn || isKept(choice, drawn) || choice.health.standing(drawn) === 'open') {
-        return { drawn, mayGo: true };
-    }
-    if (choice.health.standing(drawn) === 'probe' && (await health.claimProbe(provider, scopesOf(drawn)))) {
-        return { drawn, mayGo: true };
-    }
-    // somebody else probes it
-    const standing = (entry: PoolAddress) => (choice.health.standing(entry) === 'open' ? 'open' : 'shut');
-    const other = choose({ ...choice, health: { ...choice.health, standing } }) ?? drawn;
-    return { drawn: other, mayGo: standing(other) === 'open' || (await health.takeTurn(provider)) };
-}
-
-function isKept({ pin, health }: HealthyChoice, drawn: PoolAddress): boolean {
-    return pin?.address === drawn.address && !health.isBlamed(drawn);
 }
 
 /** Notes which connection the attempt really has; ZoneMTA may reuse one, or have fallen back to the other family. */

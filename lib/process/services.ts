@@ -11,16 +11,20 @@ import type { Classification, Reply } from '../delivery/types';
 import { FallbackBudget, MemoryBudget, RedisBudget, type BudgetStore } from '../health/budget';
 import { Bulletins } from '../health/bulletins';
 import { MemoryHealth } from '../health/memory-health';
+import { MemoryPace } from '../health/memory-pace';
 import { PoolHealth } from '../health/pool-health';
+import { PoolPace } from '../health/pool-pace';
 import { failFast, listen, type RedisPlace, type SharedRedis } from '../health/redis';
 import { RedisHealth } from '../health/redis-health';
+import { RedisPace } from '../health/redis-pace';
 import type { Suspension } from '../health/suspension';
 import { SuspensionTable } from '../health/table';
 import { Switches } from '../health/switches';
 import { History } from '../history/history';
+import { Bursts } from '../pool/bursts';
 import type { PoolAddress } from '../pool/pool';
 import { Destinations, type Destination } from '../providers/lookup';
-import { loadProviders } from '../providers/patterns';
+import { loadPaces, loadProviders, type ProviderPace } from '../providers/patterns';
 import { packageRulesDir } from '../responses/load';
 import { classify } from '../responses/match';
 import { WatchedRules } from '../responses/watch';
@@ -31,12 +35,14 @@ import type { RspamdSettings } from '../settings/rspamd';
 import { reputationSchema } from '../settings/reputation';
 import type { PluginApp } from '../zonemta/app';
 import { sweepSpool } from '../zonemta/body';
-import { deferTimes, hostConfig, nameserversOf, senderZone, type HostConfig } from '../zonemta/host';
+import type { Turn } from '../zonemta/delivery';
+import { deferTimes, hostConfig, nameserversOf, senderProcesses, senderZone, type HostConfig } from '../zonemta/host';
 import { instanceOf } from '../zonemta/orphans';
 import type { Gate } from './gate';
 import { Evidence } from './evidence';
 import { EventLog } from './log';
 import { startFreeing } from './orphans';
+import { WaitingCounter } from './pacing';
 import { configuredPools, keepPool } from './pools';
 import { SelfChecks } from './self-checks';
 
@@ -48,6 +54,10 @@ export interface Flight {
     address: string;
     /** Why there was no attempt: everything that could be used is suspended; the widest of the suspensions. */
     held?: Suspension;
+    /** Why there was no attempt: it is over the pace, and waits for its turn. */
+    turn?: Turn;
+    /** Counted by the pace until it ends. */
+    underWay?: boolean;
 }
 
 /** Messages that the scan has decided, since the start of the process. */
@@ -82,6 +92,11 @@ export interface Services {
     switches: Switches;
     budget: BudgetStore;
     health: PoolHealth;
+    pace: PoolPace;
+    /** Configured pace of a provider. */
+    paceOf: (provider: string) => ProviderPace;
+    waiting: WaitingCounter;
+    bursts: Bursts;
     destinations: Destinations;
     classify(reply: Reply, provider: string): Classification;
     /** Usable addresses of a zone's pool. */
@@ -121,7 +136,9 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         refused: error => log.event('RULES_REFUSED', { error })
     });
     rules.start();
-    const providers = loadProviders([...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')]);
+    const providerFiles = [...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')];
+    const providers = loadProviders(providerFiles);
+    const paceOf = loadPaces(providerFiles);
     if (!app.mongodb) {
         throw new Error('ZoneMTA has no MongoDB connection in this process');
     }
@@ -162,6 +179,10 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         switches,
         budget: budgetOf(settings, redis, now, redisAway),
         health,
+        pace: new PoolPace(redis && new RedisPace(redis, shared.keyPrefix), new MemoryPace(1 / senderProcesses(host, shared.zones)), now, redisAway),
+        paceOf,
+        waiting: new WaitingCounter(log),
+        bursts: new Bursts(settings.randomIp?.burst ?? 1),
         destinations: new Destinations(hostResolver, providers, now),
         classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,

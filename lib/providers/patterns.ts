@@ -1,8 +1,9 @@
-/** Names of MX hosts → provider key. Pure but for reading the table. */
+/** Names of MX hosts → provider key, and the pace that a provider is sent mail at. Pure but for reading the table. */
 import { readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
 import { getDomain } from 'tldts';
 import * as v from 'valibot';
+import { wholeNumber } from '../settings/values';
 
 export interface Provider {
     key: string;
@@ -12,34 +13,66 @@ export interface Provider {
     hosts: readonly string[];
 }
 
+const Limit = v.strictObject({ messages: wholeNumber(1, 1_000_000), connections: v.optional(wholeNumber(1, 10_000)) });
+const PaceEntry = { address: v.optional(Limit), pool: v.optional(Limit), source: v.optional(v.string()) };
+
+/** Messages a minute and deliveries at the same time, of each source address and of the whole pool; where the figures are from. */
+export type ProviderPace = v.InferOutput<v.ObjectSchema<typeof PaceEntry, undefined>>;
+
+const Entry = v.strictObject({
+    key: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]*$/, 'a key has lower-case letters, digits and dashes')),
+    mx: v.optional(v.pipe(v.array(v.pipe(v.string(), v.regex(/^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$/, 'a pattern is a host name, or "*." and a host name'))), v.minLength(1))),
+    tenants: v.optional(v.boolean(), false),
+    pace: v.optional(v.strictObject(PaceEntry))
+});
 const Table = v.strictObject({
-    provider: v.array(
-        v.strictObject({
-            key: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9-]*$/, 'a key has lower-case letters, digits and dashes')),
-            mx: v.pipe(v.array(v.pipe(v.string(), v.regex(/^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$/, 'a pattern is a host name, or "*." and a host name'))), v.minLength(1)),
-            tenants: v.optional(v.boolean(), false)
-        })
-    )
+    default: v.optional(v.strictObject(PaceEntry)),
+    provider: v.optional(v.array(v.pipe(Entry, v.check(({ mx, pace }) => mx !== undefined || pace !== undefined, 'mx is missing: without it an entry has a pace to change'))), [])
 });
 
 /**
- * Reads provider tables, the first file's entries first.
+ * Reads provider tables, the first file's entries first. An entry without patterns only changes a pace.
  *
  * @throws Error that names the file and what is wrong in it
  */
 export function loadProviders(files: readonly string[]): Provider[] {
-    return files.flatMap(file => {
-        try {
-            return v.parse(Table, parse(readFileSync(file, 'utf8'))).provider.map(({ key, mx, tenants }) => ({
-                key,
-                tenants,
-                suffixes: mx.filter(pattern => pattern.startsWith('*.')).map(pattern => pattern.slice(1)),
-                hosts: mx.filter(pattern => !pattern.startsWith('*.'))
-            }));
-        } catch (err) {
-            throw new Error(`${file}: ${v.isValiError<typeof Table>(err) ? describe(err.issues) : (err as Error).message}`, { cause: err });
-        }
-    });
+    return files.flatMap(file =>
+        readTable(file).provider.flatMap(({ key, mx, tenants }) =>
+            mx === undefined
+                ? []
+                : [
+                      {
+                          key,
+                          tenants,
+                          suffixes: mx.filter(pattern => pattern.startsWith('*.')).map(pattern => pattern.slice(1)),
+                          hosts: mx.filter(pattern => !pattern.startsWith('*.'))
+                      }
+                  ]
+        )
+    );
+}
+
+/**
+ * Reads the paces of the same tables: the first file that has one for a provider decides, whole; `default` is for all others.
+ * What is asked with is a provider key; the customers of a gateway have its pace, each for itself.
+ *
+ * @throws Error that names the file and what is wrong in it
+ */
+export function loadPaces(files: readonly string[]): (provider: string) => ProviderPace {
+    const tables = files.map(readTable);
+    const entries = tables.flatMap(table => table.provider.flatMap(({ key, pace }) => (pace ? [[key, pace] as const] : [])));
+    // the first one of a key is to stay
+    const paces = new Map(entries.reverse());
+    const others = tables.find(table => table.default)?.default ?? {};
+    return provider => paces.get(provider.split(':')[0] ?? '') ?? others;
+}
+
+function readTable(file: string): v.InferOutput<typeof Table> {
+    try {
+        return v.parse(Table, parse(readFileSync(file, 'utf8')));
+    } catch (err) {
+        throw new Error(`${file}: ${v.isValiError<typeof Table>(err) ? describe(err.issues) : (err as Error).message}`, { cause: err });
+    }
 }
 
 /**

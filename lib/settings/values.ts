@@ -56,6 +56,22 @@ export const network = v.pipe(
     })
 );
 
+const A_DATE = 'a day like "2026-03-31"';
+
+/** A day, in UTC. Comes out as the Unix milliseconds of its beginning. */
+export const date = v.pipe(
+    v.string(A_DATE),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+        const at = Date.parse(`${dataset.value}T00:00:00Z`);
+        // a day that no month has would come out as one of the next month
+        if (!/^\d{4}-\d{2}-\d{2}$/.test(dataset.value) || Number.isNaN(at) || new Date(at).toISOString().slice(0, 10) !== dataset.value) {
+            addIssue({ message: A_DATE });
+            return NEVER;
+        }
+        return at;
+    })
+);
+
 const A_NODE = 'a host and a port like "192.0.2.1:6379" or "[2001:db8::1]:6379"';
 
 /** A server by name or address. Comes out as `{host, port}`. */

@@ -6,6 +6,8 @@ import type { PluginApp } from './app';
 
 /** Key of our state in the queue document. */
 const STATE = 'smartRelay';
+/** Key of the turn of a delivery that waits for the pace of its provider. */
+const TURN = 'smartRelayTurn';
 
 /** A clean-up of the "this zone is empty" note comes this long after a delivery is due again, ms. */
 const WAKE_AFTER = [30, 400];
@@ -33,6 +35,18 @@ export function zoneOf(delivery: SenderDelivery): string {
 /** The state of a delivery; a delivery that never had one starts afresh at `home`. */
 export function stateOf(delivery: SenderDelivery): DeliveryState {
     return readState(delivery[STATE], zoneOf(delivery));
+}
+
+/** When the turn of a waiting delivery comes, Unix ms, and at which address; empty: at the pool. */
+export interface Turn {
+    at: number;
+    address: string;
+}
+
+/** The turn of a delivery that has waited for the pace; undefined: it has not. */
+export function turnOf(delivery: SenderDelivery): Turn | undefined {
+    const { at, address } = (delivery[TURN] ?? {}) as { at?: unknown; address?: unknown };
+    return typeof at === 'number' && at > 0 && typeof address === 'string' ? { at, address } : undefined;
 }
 
 /** Lets this attempt leave from the chosen address. */
@@ -145,6 +159,8 @@ export interface Course {
     countChange?: number;
     zone?: string;
     bounce?: boolean;
+    /** There was no attempt: the delivery waits for its turn. */
+    turn?: Turn;
 }
 
 /**
@@ -155,6 +171,9 @@ export interface Course {
 export function setCourse(delivery: SenderDelivery, err: SenderDeliveryError, course: Course): void {
     const others = delivery.updates ?? {};
     delivery.updates = { ...others, [STATE]: course.state };
+    if (course.turn || turnOf(delivery)) {
+        delivery.updates[TURN] = course.turn ?? null;
+    }
     if (course.bounce) {
         err.category = 'policy';
         err['action'] = 'reject';

@@ -13,6 +13,7 @@ export interface HostZone {
     secure?: boolean;
     ignoreIPv6?: boolean;
     port?: number;
+    processes?: number;
 }
 
 export interface HostConfig {
@@ -70,6 +71,11 @@ export function poolOf(config: HostConfig, zone: string): { address: string; nam
 export function zoneConfig(config: HostConfig, zone: string): HostZone | undefined {
     const name = Object.keys(config.zones ?? {}).find(key => key.toLowerCase().trim() === zone);
     return name === undefined ? undefined : config.zones?.[name];
+}
+
+/** Sender processes of these zones on this host (services/sender.js of ZoneMTA starts at least one a zone). */
+export function senderProcesses(config: HostConfig, zones: readonly string[]): number {
+    return Math.max(1, zones.reduce((sum, zone) => sum + (Number(zoneConfig(config, zone)?.processes) || 1), 0));
 }
 
 /** The zone of this sender process (services/sender.js). */

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { choose, countUntried, type Choice } from '../../lib/pool/choose';
+import { offersOf } from '../../lib/pool/offers';
 import { buildPool, rangesOf, type PoolAddress } from '../../lib/pool/pool';
 import { seeded } from '../bed/internet/random';
 import { chiSquared, limitAt0001 } from '../chi-squared';
@@ -106,6 +107,44 @@ describe('whatever the pool and the past', () => {
                 }
             }),
             { numRuns: 5000 }
+        );
+    });
+});
+
+describe('the addresses that are offered to the pace', () => {
+    const members = Array.from({ length: 24 }, (_, n) => `192.0.2.${n}`);
+    const some = fc.uniqueArray(fc.constantFrom(...members), { maxLength: 24 });
+
+    it('are healthy, each once, none that is full or was tried while others are left; and no old one with a slot is passed over for the new ones', () => {
+        fc.assert(
+            fc.property(some, some, some, fc.uniqueArray(fc.constantFrom(...members), { maxLength: 3 }), fc.option(fc.constantFrom(...members, '198.51.100.1'), { nil: undefined }), fc.integer(), (shut, full, fresh, tried, kept, seed) => {
+                const pool = buildPool(members.map(address => ({ address })), RANGES);
+                const health = { standing: ({ address }: PoolAddress) => (shut.includes(address) ? ('shut' as const) : ('open' as const)), struckAt: () => 0, isBlamed: () => false };
+                const choice = { pool, reachable: BOTH, share: 0, tried, health, random: seeded(seed) };
+                const drawn = choose(choice);
+                if (!drawn || shut.includes(drawn.address)) {
+                    return;
+                }
+                const offers = [...offersOf(choice, drawn, { kept, isFull: ({ address }) => full.includes(address), isNew: ({ address }) => fresh.includes(address) })];
+                const asked = offers.slice(0, -1).flatMap(({ addresses }) => addresses.map(({ address }) => address));
+                const last = offers.at(-1);
+                expect(offers.map(({ more }) => more)).toEqual([...offers.slice(1).map(() => true), false]);
+                expect(last?.addresses.length).toBeGreaterThan(0);
+                expect(new Set(asked).size).toBe(asked.length);
+                expect(asked.filter(address => shut.includes(address) || full.includes(address))).toEqual([]);
+                expect([...asked, ...(last?.addresses ?? []).map(({ address }) => address)].filter(address => shut.includes(address))).toEqual([]);
+                const isLeft = (address: string) => !shut.includes(address) && !full.includes(address);
+                if (!tried.includes(drawn.address)) {
+                    expect(asked.filter(address => tried.includes(address) && address !== kept)).toEqual([]);
+                }
+                if (tried.length === 0) {
+                    // before the last list all have been asked, so nobody waits while one is free
+                    expect(asked.sort()).toEqual(members.filter(isLeft).sort());
+                    const firstOffer = (offers[0]?.more ? offers[0].addresses : []).map(({ address }) => address);
+                    expect(firstOffer.some(address => !fresh.includes(address))).toBe(members.some(address => isLeft(address) && !fresh.includes(address)));
+                }
+            }),
+            { numRuns: 500 }
         );
     });
 });

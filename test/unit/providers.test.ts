@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Destinations, type Resolver } from '../../lib/providers/lookup';
-import { loadProviders, providerKey, type Provider } from '../../lib/providers/patterns';
+import { loadPaces, loadProviders, providerKey, type Provider } from '../../lib/providers/patterns';
 
 const SHIPPED = loadProviders([join(__dirname, '../../config/providers.toml')]);
 
@@ -62,11 +62,40 @@ describe('the provider table', () => {
         expect(providerKey('a.example', ['alt1.aspmx.l.google.com'], loadProviders([own, shipped]))).toBe('google');
     });
 
+    it("of the operator changes a pace of the package's, and leaves the others and the patterns", () => {
+        const own = file('pace.toml', '[[provider]]\nkey = "google"\npace.pool = { messages = 30 }\n');
+        const shipped = file(
+            'paces.toml',
+            '[default]\naddress = { messages = 7 }\n[[provider]]\nkey = "google"\nmx = ["*.google.com"]\npace.pool = { messages = 900, connections = 5 }\npace.source = "page"\n' +
+                '[[provider]]\nkey = "gateway"\nmx = ["*.gateway.example"]\ntenants = true\npace.address = { messages = 2, connections = 1 }\n'
+        );
+        const paceOf = loadPaces([own, shipped]);
+        expect(paceOf('google')).toEqual({ pool: { messages: 30 } });
+        expect(paceOf('gateway:customer.example')).toEqual({ address: { messages: 2, connections: 1 } });
+        expect(paceOf('unlisted.example')).toEqual({ address: { messages: 7 } });
+        expect(providerKey('a.example', ['aspmx.google.com'], loadProviders([own, shipped]))).toBe('google');
+        expect(loadPaces([own])('unlisted.example')).toEqual({});
+    });
+
+    it('of the package has a source for each pace, and asks no more of an address than of the pool', () => {
+        const paceOf = loadPaces([join(__dirname, '../../config/providers.toml')]);
+        const paced = SHIPPED.map(({ key }) => paceOf(key)).filter(pace => pace !== paceOf('unlisted.example'));
+        expect(paced.length).toBeGreaterThan(10);
+        for (const { source, address, pool } of [...paced, paceOf('unlisted.example')]) {
+            expect(source).toMatch(/^https?:/);
+            expect(address?.messages).toBeLessThan(pool?.messages ?? Infinity);
+        }
+    });
+
     it.each([
         ['a key with capitals', '[[provider]]\nkey = "Ours"\nmx = ["a.example"]\n', 'a key has lower-case letters'],
         ['no pattern at all', '[[provider]]\nkey = "ours"\nmx = []\n', 'provider.0.mx'],
         ['a pattern with a star inside', '[[provider]]\nkey = "ours"\nmx = ["a.*.example"]\n', 'a pattern is a host name'],
-        ['an unknown option', '[[provider]]\nkey = "ours"\nmx = ["a.example"]\npace = 3\n', 'provider.0.pace'],
+        ['an unknown option', '[[provider]]\nkey = "ours"\nmx = ["a.example"]\nweight = 3\n', 'provider.0.weight'],
+        ['no pattern and no pace', '[[provider]]\nkey = "ours"\n', 'provider.0: mx is missing: without it an entry has a pace to change'],
+        ['a pace that is none', '[[provider]]\nkey = "ours"\npace.pool = { messages = 0 }\n', 'provider.0.pace.pool.messages: a whole number from 1 to 1000000'],
+        ['connections without messages', '[[provider]]\nkey = "ours"\npace.address = { connections = 3 }\n', 'provider.0.pace.address.messages'],
+        ['a pace by the hour', '[default]\naddress = { messages = 3, hours = 1 }\n', 'default.address.hours'],
         ['a file that is no TOML', '[[provider', 'broken']
     ])('with %s names the file and the place', (name, text, message) => {
         const path = file('broken.toml', text);

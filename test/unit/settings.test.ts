@@ -190,14 +190,17 @@ describe('a right configuration', () => {
             [PLUGINS.randomIp.key]: {
                 enabled: 'Sender',
                 families: { 'mx.example.net': 1 },
-                weights: { '192.0.2.1': 0.5, '2001:db8::/64': 2 }
+                weights: { '192.0.2.1': 0.5, '2001:db8::/64': 2 },
+                warmUp: { since: { '192.0.2.0/28': '2026-03-31' }, fullAt: 500 }
             }
         });
         const { settings } = parseSettings(plugins, HOST);
         expect(settings?.rspamd?.actions).toMatchObject({ 'add header': 'zone:suspect', reject: 'reject', 'soft reject': 'tempfail' });
         expect(settings?.randomIp).toEqual({
             families: { default: 0.5, 'mx.example.net': 1 },
-            weights: { '192.0.2.1/32': 0.5, '2001:db8::/64': 2 }
+            weights: { '192.0.2.1/32': 0.5, '2001:db8::/64': 2 },
+            warmUp: { since: { '192.0.2.0/28': Date.UTC(2026, 2, 31) }, perDay: 50, doubleEvery: 3 * 86_400_000, fullAt: 500 },
+            burst: 1
         });
     });
 

@@ -3,7 +3,7 @@ import type { SenderConnection, SenderDelivery, SenderDeliveryError } from '@zon
 import { describe, expect, it } from 'vitest';
 import { freshState } from '../../lib/delivery/state';
 import type { DeliveryState } from '../../lib/delivery/types';
-import { deferredCount, isRelayed, knowConnection, readReply, setCourse, setRoute, sourceOf, stateOf, type Course, type Route } from '../../lib/zonemta/delivery';
+import { deferredCount, isRelayed, knowConnection, readReply, setCourse, setRoute, sourceOf, stateOf, turnOf, type Course, type Route } from '../../lib/zonemta/delivery';
 
 function delivery(fields: Record<string, unknown> = {}): SenderDelivery {
     return { id: '19b0c8d7e2f000a1b2', seq: '001', domain: 'theirs.example', sendingZone: 'default', ...fields } as unknown as SenderDelivery;
@@ -181,6 +181,22 @@ describe('the course of a refused delivery', () => {
         const { subject } = taken({ delay: 0, zone: 'relay', countChange: -1 - 5 }, { _deferred: { count: 5 } });
         expect(subject.updates).toEqual({ smartRelay: state, assigned: 'no', sendingZone: 'relay', $inc: { '_deferred.count': -5 } });
         expect(subject['deferTimes']).toHaveLength(6);
+    });
+
+    it('waiting for its turn is stored with it, and forgotten with the next attempt', () => {
+        const turn = { at: 1_764_019_200_000, address: '192.0.2.7' };
+        const { subject, err } = taken({ delay: 7000, countChange: -1, turn });
+        expect(err).toMatchObject({ action: 'defer', category: 'policy' });
+        expect(subject['deferTimes']).toEqual([7000]);
+        expect(subject.updates).toEqual({ smartRelay: state, smartRelayTurn: turn, assigned: 'no', $inc: { '_deferred.count': 0 } });
+        const stored = { ...subject.updates };
+        expect(turnOf(delivery(stored))).toEqual(turn);
+        const attempted = taken({}, stored).subject;
+        expect(turnOf(delivery({ ...attempted.updates }))).toBeUndefined();
+    });
+
+    it.each([undefined, null, 0, 'now', {}, { at: 5 }, { at: '5', address: '' }, { at: -1, address: '' }])('has no turn in %j', stored => {
+        expect(turnOf(delivery({ smartRelayTurn: stored }))).toBeUndefined();
     });
 
     it("ended is ZoneMTA's reject, even for a temporary reply", () => {
