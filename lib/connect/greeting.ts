@@ -63,7 +63,7 @@ export function openGreeted({ host, port, localAddress }: Peer, patience: Patien
         const listen = () => {
             // what ends without a byte more is not read, so that the client still sees the end
             if (socket.readableLength === 0) {
-                return settle({ error: coded('the connection was closed before the greeting', 'ECONNRESET'), connected, socket: letGo() });
+                return settle({ error: coded('connection closed before the greeting', 'ECONNRESET'), connected, socket: letGo() });
             }
             held.push(socket.read(socket.readableLength) as Buffer);
             const reply = firstReply(Buffer.concat(held).toString('latin1'));

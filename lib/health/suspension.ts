@@ -7,8 +7,8 @@
  */
 import type { Family } from '../delivery/types';
 
-/** Classes of replies that suspend. */
-export const STRUCK_CLASSES = ['ip-reputation', 'ip-rate', 'ip-ptr'] as const;
+/** Classes of replies that suspend. `network`: connections from the address fail, while others of ours get through. */
+export const STRUCK_CLASSES = ['ip-reputation', 'ip-rate', 'ip-ptr', 'network'] as const;
 
 export type StruckClass = (typeof STRUCK_CLASSES)[number];
 

@@ -4,7 +4,7 @@ import { scopesOf } from '../health/suspension';
 import { choose, chooseOther, type Choice, type Health } from '../pool/choose';
 import type { PoolAddress } from '../pool/pool';
 import { ConnectFailure } from '../zonemta/app';
-import { knowConnection, setRoute, stateOf, zoneOf } from '../zonemta/delivery';
+import { knowConnection, setRoute, sourceOf, stateOf, zoneOf, type Source } from '../zonemta/delivery';
 import { portOf, zoneConfig } from '../zonemta/host';
 import type { Services } from './services';
 
@@ -84,15 +84,19 @@ function isKept({ pin, health }: HealthyChoice, drawn: PoolAddress): boolean {
 }
 
 /** Notes which connection the attempt really has; ZoneMTA may reuse one, or have fallen back to the other family. */
-export function knowRoute({ settings, host }: Services, delivery: SenderDelivery, connection: SenderConnection): void {
+export function knowRoute({ settings, host, flights, reachability, now }: Services, delivery: SenderDelivery, connection: SenderConnection): void {
     const zone = zoneOf(delivery);
     if (settings.shared.zones.includes(zone) && !settings.shared.shadow) {
         knowConnection(delivery, connection, portOf(host, zone));
+        const provider = flights.get(delivery)?.destination.provider;
+        if (provider !== undefined) {
+            reachability.reached(provider, sourceOf(connection), now());
+        }
     }
 }
 
 /** An address without a name of its own keeps the EHLO name that ZoneMTA found for its zone. */
-function named(entry: PoolAddress, delivery: SenderDelivery): { address: string; name: string; family: PoolAddress['family'] } {
+export function named(entry: PoolAddress, delivery: SenderDelivery): Source {
     const given = (entry.family === 'ipv6' ? delivery.zoneAddressIPv6 : delivery.zoneAddressIPv4) ?? delivery.zoneAddress;
     const fallback = typeof given === 'object' ? (given.name ?? '') : '';
     return { address: entry.address, name: entry.name || fallback, family: entry.family };

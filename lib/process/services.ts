@@ -13,6 +13,7 @@ import { FallbackBudget, MemoryBudget, RedisBudget, type BudgetStore } from '../
 import { Bulletins } from '../health/bulletins';
 import { MemoryHealth } from '../health/memory-health';
 import { PoolHealth } from '../health/pool-health';
+import { Reachability } from '../health/reachability';
 import { failFast, listen } from '../health/redis';
 import { RedisHealth } from '../health/redis-health';
 import type { Suspension } from '../health/suspension';
@@ -32,6 +33,7 @@ import type { RspamdSettings } from '../settings/rspamd';
 import { reputationSchema } from '../settings/reputation';
 import type { PluginApp } from '../zonemta/app';
 import { sweepSpool } from '../zonemta/body';
+import type { Source } from '../zonemta/delivery';
 import { deferTimes, hostConfig, poolOf, senderZone, type HostConfig } from '../zonemta/host';
 import type { Gate } from './gate';
 import { EventLog } from './log';
@@ -44,6 +46,8 @@ export interface Flight {
     address: string;
     /** Why there was no attempt: everything that could be used is suspended; the widest of the suspensions. */
     held?: Suspension;
+    /** The attempt has gone on from this address, after the drawn one was refused in the greeting, or could not connect. */
+    moved?: Source;
 }
 
 /** Messages that the scan has decided, since the start of the process. */
@@ -78,6 +82,8 @@ export interface Services {
     switches: Switches;
     budget: BudgetStore;
     health: PoolHealth;
+    /** Who of us gets through to whom. */
+    reachability: Reachability;
     destinations: Destinations;
     classify(reply: Reply, provider: string): Classification;
     /** Usable addresses of a zone's pool. */
@@ -142,6 +148,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         switches,
         budget: budgetOf(settings, redis, now, redisAway),
         health,
+        reachability: new Reachability(),
         destinations: new Destinations(hostResolver, providers, now),
         classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,

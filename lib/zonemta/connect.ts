@@ -1,7 +1,6 @@
 /** ZoneMTA's TCP connections, as its sender:connect hook sees them (mx-connect, lib/get-connection.js). */
 import type { Socket } from 'node:net';
-import type { SenderConnectOptions, SenderDelivery } from '@zone-eu/types';
-import type { Route } from './delivery';
+import type { SenderConnectOptions } from '@zone-eu/types';
 
 /** Gives ZoneMTA a socket that is open, and the name to greet with. */
 export function useSocket(options: SenderConnectOptions, socket: Socket, helo: string): void {
@@ -22,14 +21,5 @@ export function failConnect(options: SenderConnectOptions, error: Error, connect
     options['lookup'] = (_host: string, _options: unknown, done: (err: Error) => void) => done(error);
     if (connected) {
         Object.defineProperty(error, 'netConnected', { get: () => true, set: () => undefined });
-    }
-}
-
-/** The delivery goes on from another address of the same family: ZoneMTA comes back to it when it connects again without TLS. */
-export function changeSource(delivery: SenderDelivery, source: Route['first']): void {
-    if ('zoneAddress' in delivery) {
-        delivery.zoneAddress = { ...source };
-    } else {
-        delivery[source.family === 'ipv6' ? 'zoneAddressIPv6' : 'zoneAddressIPv4'] = { ...source };
     }
 }

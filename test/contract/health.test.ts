@@ -22,7 +22,7 @@ const LIMITS: HealthLimits = {
     coolDown: {
         'ip-reputation': { first: 10 * MINUTE, factor: 3, maximum: 24 * HOUR },
         'ip-rate': { first: 2 * MINUTE, factor: 2, maximum: HOUR },
-        'ip-ptr': { first: 6 * HOUR, factor: 2, maximum: 24 * HOUR }
+        'ip-ptr': { first: 6 * HOUR, factor: 2, maximum: 24 * HOUR }, network: { first: 6 * HOUR, factor: 2, maximum: 24 * HOUR }
     },
     rangeAfter: 3
 };

@@ -40,7 +40,7 @@ function client(socket: Socket | undefined): Promise<string> {
     const connection = new SMTPConnection({ connection: socket, ignoreTLS: true, name: 'out.example', greetingTimeout: 5000 });
     cleanUps.push(() => connection.close());
     return new Promise(resolve => {
-        const failed = (err: Error & { response?: string }) => resolve(`${err.message} ${err.response ?? ''}`);
+        const failed = (err: Error & { response?: string | undefined }) => resolve(`${err.message} ${err.response ?? ''}`);
         connection.once('error', failed);
         connection.connect(err => (err ? failed(err) : resolve('connected')));
     });
