@@ -28,12 +28,6 @@ afterAll(() => loopback.release());
 describe.each(['3.10.3', '3.11.0'])('mx-connect of ZoneMTA %s', release => {
     const mxConnect = createRequire(join(repository(), `test/bed/hosts/zonemta-${release}/package.json`))('mx-connect') as MxConnect;
 
-    async function closedPort(): Promise<number> {
-        const { port, stop } = await startScripted(loopback.host, () => undefined);
-        await stop();
-        return port;
-    }
-
     function connect(hosts: readonly string[], port: number, hook: Hook): Promise<Connected> {
         const options = {
             target: 'theirs.example',
@@ -55,9 +49,12 @@ describe.each(['3.10.3', '3.11.0'])('mx-connect of ZoneMTA %s', release => {
     const refusedAt = (host: string, port: number) => Object.assign(new Error(`connect ECONNREFUSED ${host}:${port}`), { code: 'ECONNREFUSED' });
 
     it('reports our failure as it would its own', async () => {
-        const port = await closedPort();
-        const own = await failing([loopback.host], port, () => undefined);
+        const server = await startScripted(loopback.host, () => undefined);
+        const { port } = server;
+        // it would get through, but for us
         const ours = await failing([loopback.host], port, options => failConnect(options, refusedAt(loopback.host, port), false));
+        await server.stop();
+        const own = await failing([loopback.host], port, () => undefined);
         const told = ({ message, response, category, code, temporary }: Failure) => ({ message, response, category, code, temporary });
         expect(told(ours)).toEqual(told(own));
         expect(own.message).toMatch(/^Network error when connecting to MX server mx0\.theirs\.example\[/);
