@@ -44,7 +44,7 @@ export interface Strike {
     class: StruckClass;
     code: number;
     note: string;
-    /** All that the address belongs to, see `scopesOf`. */
+    /** All that the address belongs to, see `scopesOf`. With the address alone nothing wider is ever suspended. */
     scopes: readonly string[];
     /** Index of the scope that the reply blames. */
     base: number;
