@@ -5,11 +5,12 @@
  */
 
 import { checkConfigCommand } from './commands/check-config';
+import { checkPoolCommand } from './commands/check-pool';
 import { classifyCommand } from './commands/classify';
 import { UsageError, type Command } from './commands/command';
 import { explainCommand } from './commands/explain';
 
-const COMMANDS: readonly Command[] = [classifyCommand, explainCommand, checkConfigCommand];
+const COMMANDS: readonly Command[] = [classifyCommand, explainCommand, checkConfigCommand, checkPoolCommand];
 
 function usage(): string {
     const width = Math.max(...COMMANDS.map(command => command.usage.length));

@@ -1,15 +1,12 @@
-import { fork } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { request } from 'undici';
 import { loadProviders } from '../../lib/providers/patterns';
 import { loadRules, packageRulesDir } from '../../lib/responses/load';
 import { parseSettings, type Fault, type HostZones, type Settings } from '../../lib/settings/parse';
-import { readArgs, UsageError, type Command } from './command';
-import type { HostConfiguration } from './read-host-config';
+import { readArgs, type Command } from './command';
+import { hostFolder, readHost } from './host-folder';
 
-/** Where a ZoneMTA keeps the file that it is started with. */
-const USUAL = ['config/zonemta.toml', 'config/zone-mta.toml', 'zonemta.toml', 'zone-mta.toml'];
 const MAX_DEPTH = 3;
 const PING_MS = 3000;
 
@@ -17,21 +14,6 @@ const PING_MS = 3000;
 interface Finding {
     file: string;
     message: string;
-}
-
-/** Reads the configuration in a child, in ZoneMTA's folder. @throws Error with what the host said when it could not be read */
-function readHost(folder: string, file: string): Promise<HostConfiguration> {
-    return new Promise((fulfil, reject) => {
-        const child = fork(join(__dirname, 'read-host-config.js'), [`--config=${file}`], { cwd: folder, silent: true });
-        let said = '';
-        let config: HostConfiguration | undefined;
-        for (const output of [child.stdout, child.stderr]) {
-            output?.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-2000)));
-        }
-        child.on('message', (message: HostConfiguration) => (config = message));
-        child.on('error', reject);
-        child.on('close', () => (config ? fulfil(config) : reject(new Error(`${file} could not be read: ${said.trim() || 'ZoneMTA gave no reason'}`))));
-    });
 }
 
 /** All TOML files beside and below the configuration file. */
@@ -94,14 +76,7 @@ async function pingFailure(server: string): Promise<string | undefined> {
 
 async function run(argv: readonly string[]): Promise<number> {
     const { values, positionals } = readArgs({ args: [...argv], options: { config: { type: 'string' } }, allowPositionals: true });
-    const folder = resolve(positionals[0] ?? '.');
-    if (positionals.length > 1 || !existsSync(folder) || !statSync(folder).isDirectory()) {
-        throw new UsageError('check-config wants one folder, that of ZoneMTA with its node_modules');
-    }
-    const named = values.config === undefined ? USUAL.map(name => join(folder, name)).find(path => existsSync(path)) : resolve(values.config);
-    if (named === undefined || !existsSync(named)) {
-        throw new UsageError(`no configuration file ${values.config ?? `of these in ${folder}: ${USUAL.join(', ')}`}; name it with --config`);
-    }
+    const { folder, file: named } = hostFolder('check-config', positionals, values.config);
     const { plugins = {}, zones = {}, pools = {} } = await readHost(folder, named);
     const files = tomlFiles(dirname(named));
     const { settings, faults } = parseSettings(plugins, { zones, pools } as HostZones);

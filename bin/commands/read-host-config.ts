@@ -13,6 +13,7 @@ export interface HostConfiguration {
     plugins?: Record<string, unknown>;
     zones?: Record<string, unknown>;
     pools?: Record<string, unknown>;
+    nameservers?: string | string[] | false;
 }
 
 function firstOf<T>(names: readonly string[], load: (name: string) => T): T | undefined {
@@ -36,6 +37,6 @@ if (process.send) {
         process.stderr.write(`no ZoneMTA is installed in ${process.cwd()}\n`);
         process.exit(1);
     }
-    const { plugins = {}, zones = {}, pools = {} } = config;
-    process.send({ plugins, zones, pools } satisfies HostConfiguration, () => process.exit(0));
+    const { plugins = {}, zones = {}, pools = {}, nameservers = false } = config;
+    process.send({ plugins, zones, pools, nameservers } satisfies HostConfiguration, () => process.exit(0));
 }

@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Redis } from 'ioredis';
 import { packageRoot } from '../settings/package-root';
+import type { SharedRedis } from './redis';
 
 export interface BudgetLimits {
     /** Reroutes allowed per first attempt, per provider over five minutes. */
@@ -87,7 +87,7 @@ export class RedisBudget implements BudgetStore {
 
     /** @param redis a client that fails fast when Redis is away (lib/health/redis.ts) */
     constructor(
-        private readonly redis: Redis,
+        private readonly redis: SharedRedis,
         private readonly keyPrefix: string,
         private readonly limits: BudgetLimits,
         private readonly now: () => number

@@ -3,7 +3,7 @@
  * MongoDB. Every process writes a small text into one hash now and then; a text that has become old belongs to a
  * process that is gone, and is removed by whoever reads it. Without Redis a process knows only itself.
  */
-import type { Redis } from 'ioredis';
+import type { SharedRedis } from './redis';
 
 export interface Bulletin {
     /** Which process: context, host and process id. */
@@ -28,7 +28,7 @@ export class Bulletins {
      * @param compose what this process has to say, now
      */
     constructor(
-        private readonly redis: Redis | undefined,
+        private readonly redis: SharedRedis | undefined,
         private readonly keyPrefix: string,
         private readonly process: string,
         private readonly compose: () => Record<string, unknown>,

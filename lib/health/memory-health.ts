@@ -106,11 +106,11 @@ export class MemoryHealth implements HealthStore {
     }
 
     private suspend(strike: Strike, scope: string, memory: Memory): Change {
-        const { provider, class: reason, code, note, now, retryAfter } = strike;
+        const { provider, class: reason, code, note, now, retryAfter, coolDownOf = reason } = strike;
         const [known] = this.table.find(provider, [scope], now);
         const remembered = memory.strikes.get(`${scope} ${reason}`);
         const earlier = known?.class === reason ? known.strikes : remembered && now < remembered.until ? remembered.count : 0;
-        const until = now + coolDownAfter(this.limits.coolDown[reason], earlier, retryAfter);
+        const until = now + coolDownAfter(this.limits.coolDown[coolDownOf], earlier, retryAfter);
         // a longer suspension for another reason stays
         const suspension: Suspension =
             known && known.class !== reason && known.until > until

@@ -9,12 +9,14 @@
 import { Acceptances } from './acceptances';
 import type { MemoryHealth } from './memory-health';
 import { readChange, type RedisHealth } from './redis-health';
-import type { Change, HealthStore, Strike, Success, Suspension } from './suspension';
+import { EVERYWHERE, type Change, type HealthStore, type Strike, type Success, type Suspension } from './suspension';
 import type { HealthView, SuspensionTable } from './table';
 
 const SNAPSHOT_EVERY = 30_000;
 /** After a failure Redis is asked again so soon. */
 const RETRY_AFTER = 1000;
+/** After its return a snapshot is taken once more so soon. */
+const SETTLE_AFTER = 3000;
 /** Strikes and successes kept for Redis while it is away. */
 const MAX_PENDING = 10_000;
 
@@ -40,6 +42,8 @@ export class PoolHealth {
     private syncing: Promise<void> | undefined;
     private timer: NodeJS.Timeout | undefined;
     private retry: NodeJS.Timeout | undefined;
+    /** Redis was, or has lost its data meanwhile. */
+    private away = false;
     private stopped = false;
 
     constructor(private readonly options: PoolHealthOptions) {}
@@ -67,9 +71,14 @@ export class PoolHealth {
         return this.options.table.list(this.options.now());
     }
 
-    /** What of these scopes is suspended or half-open. */
+    /** What of these scopes is suspended or half-open at the provider, or everywhere. */
     find(provider: string, scopes: readonly string[]): Suspension[] {
-        return this.options.table.find(provider, scopes, this.options.now());
+        return [EVERYWHERE, provider].flatMap(name => this.options.table.find(name, scopes, this.options.now()));
+    }
+
+    /** Addresses that our own checks keep out everywhere. */
+    checkedOut(): Suspension[] {
+        return this.list().filter(suspension => suspension.provider === EVERYWHERE && suspension.class === 'check');
     }
 
     /** A refusal that blames our address. Resolves with what is suspended for it. */
@@ -82,7 +91,7 @@ export class PoolHealth {
     async succeed(success: Omit<Success, 'now'>): Promise<Change[]> {
         const now = this.options.now();
         this.acceptances.note(success.provider, success.scopes, now);
-        return this.find(success.provider, success.scopes).length > 0 ? this.tell(store => store.succeed({ ...success, now })) : [];
+        return this.options.table.find(success.provider, success.scopes, now).length > 0 ? this.tell(store => store.succeed({ ...success, now })) : [];
     }
 
     /** May this delivery be the one probe of what covers its address? */
@@ -100,7 +109,7 @@ export class PoolHealth {
     }
 
     /**
-     * Suspends by the operator's hand.
+     * Suspends by the operator's hand, or by our own checks.
      *
      * @throws Error when Redis does not take it: then it holds nowhere
      */
@@ -131,6 +140,7 @@ export class PoolHealth {
     /** Tells Redis what was kept for it, and takes a snapshot. Never rejects. */
     sync(): Promise<void> {
         this.syncing ??= this.exchange()
+            .then(() => this.settle())
             .catch((err: unknown) => this.failed(err as Error))
             .finally(() => {
                 this.syncing = undefined;
@@ -148,6 +158,7 @@ export class PoolHealth {
         }
         const found = await shared.mark(mark());
         if (this.mark !== undefined && this.mark !== found) {
+            this.away = true;
             await shared.merge(table.list(now()), now());
         }
         this.mark = found;
@@ -192,9 +203,22 @@ export class PoolHealth {
     /** Redis is away, or slow: it is asked again until it is back, for it may have lost its data. */
     private failed(err: Error): void {
         this.options.warn(err);
+        this.away = true;
+        this.syncAfter(RETRY_AFTER);
+    }
+
+    /** Redis is back. Other processes tell it what they have learnt, maybe before this one listens again. */
+    private settle(): void {
+        if (this.away) {
+            this.away = false;
+            this.syncAfter(SETTLE_AFTER);
+        }
+    }
+
+    private syncAfter(ms: number): void {
         clearTimeout(this.retry);
         if (!this.stopped) {
-            this.retry = setTimeout(() => void this.sync(), RETRY_AFTER).unref();
+            this.retry = setTimeout(() => void this.sync(), ms).unref();
         }
     }
 

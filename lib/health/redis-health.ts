@@ -4,9 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Redis } from 'ioredis';
 import * as v from 'valibot';
 import { packageRoot } from '../settings/package-root';
+import type { SharedRedis } from './redis';
 import {
     FORGOTTEN_AFTER,
     isForgotten,
@@ -28,7 +28,7 @@ import {
 const Stored = v.object({
     provider: v.string(),
     scope: v.string(),
-    class: v.picklist([...STRUCK_CLASSES, 'operator']),
+    class: v.picklist([...STRUCK_CLASSES, 'operator', 'check']),
     code: v.number(),
     strikes: v.number(),
     struck: v.number(),
@@ -37,6 +37,9 @@ const Stored = v.object({
     note: v.string()
 });
 const Gone = v.strictObject({ provider: v.string(), scope: v.string() });
+
+/** Marks spread over the nodes of a cluster: that one of three has none of them is a matter of one in a thousand. */
+const MARKS = 16;
 
 export class RedisHealth implements HealthStore {
     private readonly scripts = {
@@ -48,7 +51,7 @@ export class RedisHealth implements HealthStore {
 
     /** @param redis a client that fails fast when Redis is away (lib/health/redis.ts) */
     constructor(
-        private readonly redis: Redis,
+        private readonly redis: SharedRedis,
         private readonly keyPrefix: string,
         private readonly limits: HealthLimits
     ) {}
@@ -59,16 +62,16 @@ export class RedisHealth implements HealthStore {
     }
 
     async strike(strike: Strike): Promise<Change[]> {
-        const { provider, class: reason, now } = strike;
+        const { provider, class: reason, coolDownOf = reason, now } = strike;
         const { coolDown, rangeAfter } = this.limits;
-        await this.list(provider, now + coolDown[reason].maximum + FORGOTTEN_AFTER);
+        await this.list(provider, now + coolDown[coolDownOf].maximum + FORGOTTEN_AFTER);
         const keys = ['suspensions', 'strikes', 'parts', 'accepted'].map(name => this.key(provider, name));
         const changed = await this.redis.eval(
             this.scripts.strike,
             keys.length,
             ...keys,
             JSON.stringify(strike),
-            JSON.stringify(coolDown[reason]),
+            JSON.stringify(coolDown[coolDownOf]),
             rangeAfter,
             partsOfProvider(rangeAfter),
             SAME_EVENT,
@@ -134,10 +137,17 @@ export class RedisHealth implements HealthStore {
         }
     }
 
-    /** The mark of this Redis, set by the first who asks. Another one than before: it has lost its data in between. */
+    /**
+     * The mark of this Redis, set by the first who asks. Another one than before: it has lost its data in between, or a node of
+     * the cluster has: each has some of the keys.
+     */
     async mark(wanted: string): Promise<string> {
-        await this.redis.set(`${this.keyPrefix}health:mark`, wanted, 'NX');
-        return (await this.redis.get(`${this.keyPrefix}health:mark`)) ?? wanted;
+        const keys = Array.from({ length: MARKS }, (_, n) => `${this.keyPrefix}health:{${n}}:mark`);
+        const marks = keys.map(async key => {
+            await this.redis.set(key, wanted, 'NX');
+            return (await this.redis.get(key)) ?? wanted;
+        });
+        return (await Promise.all(marks)).join(' ');
     }
 
     /** Lists a provider for snapshots. It cannot be done in the script: the list is on another node of a cluster. */
@@ -171,7 +181,7 @@ export function readChange(json: string): Change[] {
 }
 
 /** A command that fails inside of a transaction does not reject it. */
-async function all(transaction: ReturnType<Redis['multi']>): Promise<void> {
+async function all(transaction: ReturnType<SharedRedis['multi']>): Promise<void> {
     const [failed] = ((await transaction.exec()) ?? []).flatMap(([err]) => err ?? []);
     if (failed) {
         throw failed;

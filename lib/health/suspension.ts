@@ -1,7 +1,8 @@
 /**
  * Which of our addresses are suspended at which provider: the words, and the arithmetic that both stores share.
  *
- * A suspension covers a scope: an address, one of its ranges, its family, or everything we have at the provider. Its life:
+ * A suspension covers a scope: an address, one of its ranges, its family, or everything we have at the provider. One by our own
+ * checks holds EVERYWHERE, and lasts until they pass. The life of the others:
  * struck → suspended until its cool-down is over → half-open: one probe delivery at a time → cleared by a success, or struck
  * again for longer. One that nobody probes is forgotten after a day.
  */
@@ -12,12 +13,16 @@ export const STRUCK_CLASSES = ['ip-reputation', 'ip-rate', 'ip-ptr', 'network'] 
 
 export type StruckClass = (typeof STRUCK_CLASSES)[number];
 
+/** In place of a provider: at all of them. */
+export const EVERYWHERE = '*';
+
 export interface Suspension {
+    /** Key of the provider, or EVERYWHERE. */
     provider: string;
     /** What is suspended: an address, a range in CIDR notation, `ipv4`, `ipv6` or `provider`. */
     scope: string;
-    /** Why: the class of the refusal, or `operator`. */
-    class: StruckClass | 'operator';
+    /** Why: the class of the refusal, `operator`, or `check`: our own look-ups speak against the address. */
+    class: StruckClass | 'operator' | 'check';
     /** SMTP code of the refusal. */
     code: number;
     /** Strikes that led to this cool-down. */
@@ -54,6 +59,8 @@ export interface Strike {
     accepted: readonly number[];
     /** How long the reply asks to wait, ms. */
     retryAfter: number;
+    /** Whose cool-down counts, when it is not that of the class. */
+    coolDownOf?: StruckClass;
     now: number;
 }
 
@@ -128,9 +135,9 @@ export function isRunning(suspension: Suspension, now: number): boolean {
     return now < suspension.until;
 }
 
-/** Has it been over for so long that it counts no more? An operator's suspension simply ends. */
+/** Has it been over for so long that it counts no more? What no refusal has struck simply ends. */
 export function isForgotten(suspension: Suspension, now: number): boolean {
-    return now >= suspension.until + (suspension.class === 'operator' ? 0 : FORGOTTEN_AFTER);
+    return now >= suspension.until + (STRUCK_CLASSES.some(name => name === suspension.class) ? FORGOTTEN_AFTER : 0);
 }
 
 /** The cool-down after `strikes` earlier ones; what the reply itself asks for is honoured up to the maximum. */

@@ -3,7 +3,7 @@
  * A hash in Redis that every process reads each second, so that a switch thrown anywhere holds everywhere within two.
  * Scanning has no switch on purpose.
  */
-import type { Redis } from 'ioredis';
+import type { SharedRedis } from './redis';
 
 export const SWITCHES = ['reroute', 'relay'] as const;
 export type SwitchName = (typeof SWITCHES)[number];
@@ -25,7 +25,7 @@ export class Switches {
 
     /** @param redis undefined: no Redis, switches hold for this process only */
     constructor(
-        private readonly redis: Redis | undefined,
+        private readonly redis: SharedRedis | undefined,
         private readonly keyPrefix: string,
         private readonly warn: (err: Error) => void
     ) {}

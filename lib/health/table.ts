@@ -1,5 +1,5 @@
 /** The suspensions that a process knows. Reading costs no round trip: the choice of an address looks here. */
-import { isForgotten, isRunning, type Change, type Place, type Suspension } from './suspension';
+import { EVERYWHERE, isForgotten, isRunning, type Change, type Place, type Suspension } from './suspension';
 
 /** `open`: healthy; `probe`: half-open, one delivery may try; `shut`: suspended, or being probed already. */
 export type Standing = 'open' | 'probe' | 'shut';
@@ -9,7 +9,7 @@ export interface HealthView {
     standing(place: Place): Standing;
     /** When this address, or a range that it is in, was struck last. */
     struckAt(place: Place): number;
-    /** Suspended for its reputation or by the operator: not even a greylisted delivery keeps it. */
+    /** Suspended for its reputation, by the operator or by our own checks: not even a greylisted delivery keeps it. */
     isBlamed(place: Place): boolean;
 }
 
@@ -37,7 +37,7 @@ export class SuspensionTable {
         this.apply(suspensions.map(suspension => ({ provider: suspension.provider, scope: suspension.scope, suspension })));
     }
 
-    /** What of this is suspended or half-open. */
+    /** What of this is suspended or half-open at this provider; what holds everywhere is asked for by that name. */
     find(provider: string, scopes: readonly string[], now: number): Suspension[] {
         const known = this.providers.get(provider) ?? NOTHING;
         return known.size === 0 ? [] : scopes.flatMap(scope => known.get(scope) ?? []).filter(suspension => !isForgotten(suspension, now));
@@ -49,16 +49,18 @@ export class SuspensionTable {
 
     /** How our addresses stand at a provider now. */
     view(provider: string, now: number): HealthView {
-        const known = this.providers.get(provider);
-        if (!known) {
+        const known = [provider, EVERYWHERE].flatMap(name => this.providers.get(name) ?? []);
+        if (known.length === 0) {
             return ALL_WELL;
         }
         const covering = (place: Place) => {
             const found: Suspension[] = [];
             const look = (scope: string) => {
-                const suspension = known.get(scope);
-                if (suspension && !isForgotten(suspension, now)) {
-                    found.push(suspension);
+                for (const scopes of known) {
+                    const suspension = scopes.get(scope);
+                    if (suspension && !isForgotten(suspension, now)) {
+                        found.push(suspension);
+                    }
                 }
             };
             look(place.address);
@@ -76,7 +78,7 @@ export class SuspensionTable {
                 return found.some(suspension => isRunning(suspension, now) || now < suspension.probing) ? 'shut' : 'probe';
             },
             struckAt: place => Math.max(0, ...covering(place).map(suspension => suspension.struck)),
-            isBlamed: place => covering(place).some(suspension => isRunning(suspension, now) && ['ip-reputation', 'operator'].includes(suspension.class))
+            isBlamed: place => covering(place).some(suspension => isRunning(suspension, now) && ['ip-reputation', 'operator', 'check'].includes(suspension.class))
         };
     }
 }

@@ -1,7 +1,7 @@
 /** Routes about the pool: how each address stands at the providers, what is suspended, and the operator's own suspensions. */
 import * as v from 'valibot';
 import { oneLine } from '../delivery/state';
-import { isRunning, scopesOf, type Place, type Suspension } from '../health/suspension';
+import { EVERYWHERE, isRunning, scopesOf, type Place, type Suspension } from '../health/suspension';
 import { duration } from '../settings/units';
 import { addRoute, type PluginApp, type Route } from '../zonemta/app';
 import { badRequest, closed, failure, MAX_NOTE, PREFIX, providerName, type Answer } from './answers';
@@ -12,16 +12,20 @@ export interface PoolOperations {
     zones(): ReadonlyMap<string, readonly Place[]>;
     /** All that is suspended or half-open. */
     list(): Suspension[];
+    /** Our own checks that an address fails, and whether one of them keeps it out of the draw. */
+    failing(address: string): { check: string; detail: string; leftOut: boolean }[];
     /** A scope as it is kept, or undefined when it is none: no address, or a range that `subnets4` and `subnets6` do not have. */
     scopeOf(text: string): string | undefined;
     /** @throws Error when Redis does not take it */
     put(suspension: Suspension): Promise<void>;
     /** @throws Error when Redis does not take it */
     lift(provider: string, scope: string): Promise<void>;
+    /** Begins a round of our own checks, if none is under way. */
+    check(): void;
     now(): number;
 }
 
-const STATES = ['healthy', 'half-open', 'suspended'] as const;
+const STATES = ['healthy', 'half-open', 'suspended', 'left-out'] as const;
 type State = (typeof STATES)[number];
 
 const EXPECTED = '{"provider": KEY, "scope": ADDRESS | RANGE | "ipv4" | "ipv6" | "provider", "for": DURATION, "note"?: TEXT}';
@@ -46,6 +50,7 @@ export function registerPoolRoutes(app: PluginApp, guarded: (route: Route) => Ro
             })
         );
     add('get', '/addresses', (pool, { query }) => showAddresses(pool, query));
+    add('post', '/checks', pool => (pool.check(), { code: 202, body: { running: true } }));
     add('get', '/providers', pool => ({ code: 200, body: { providers: providersOf(pool) } }));
     add('get', '/suspensions', pool => ({ code: 200, body: { suspensions: pool.list().map(suspension => shown(suspension, pool.now())) } }));
     add('post', '/suspensions', (pool, { body }) => suspend(pool, body));
@@ -57,14 +62,16 @@ function showAddresses(pool: PoolOperations, { zone, provider, state }: Record<s
         return failure(400, 'BAD_REQUEST', `state: expected one of ${STATES.join(', ')}`);
     }
     const now = pool.now();
-    const asked = pool.list().filter(suspension => provider === undefined || suspension.provider === provider);
+    const asked = pool.list().filter(suspension => provider === undefined || suspension.provider === provider || suspension.provider === EVERYWHERE);
     const byScope = grouped(asked, ({ scope }) => scope);
     const addresses = [...pool.zones()]
         .filter(([name]) => zone === undefined || name === zone)
         .flatMap(([name, places]) =>
             places.map(place => {
                 const found = scopesOf(place).flatMap(scope => byScope.get(scope) ?? []);
-                return { zone: name, address: place.address, state: worst(found, now), suspensions: found.map(suspension => shown(suspension, now)) };
+                const checks = pool.failing(place.address);
+                const state: State = checks.some(({ leftOut }) => leftOut) ? 'left-out' : worst(found, now);
+                return { zone: name, address: place.address, state, checks, suspensions: found.map(suspension => shown(suspension, now)) };
             })
         );
     return { code: 200, body: { addresses: addresses.filter(address => state === undefined || address.state === state) } };

@@ -133,7 +133,7 @@ export function decide(situation: Situation): Decision {
 /** A part of our pool, from the narrowest to the widest. */
 export type Blamed = 'address' | 'subnet' | 'family' | 'provider';
 
-/** What a refusal in the pool suspends; undefined: nothing. `global` would need our own look at the list, so it is the address. */
+/** What a refusal in the pool suspends; undefined: nothing. `global` is the address too: that it is refused everywhere, DNS has to confirm (lib/process/evidence.ts). */
 export function blamedBy(reply: Classification, othersReach = false): { class: StruckClass; scope: Blamed } | undefined {
     const struck = STRUCK_CLASSES.find(name => name === reply.class);
     if (struck === undefined || (struck === 'ip-rate' && !isAboutUs(reply)) || (struck === 'network' && !othersReach)) {

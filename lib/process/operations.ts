@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PoolOperations } from '../ops/pool';
 import { registerRoutes, type Operations } from '../ops/routes';
-import { buildPool, scopeNamed } from '../pool/pool';
+import { scopeNamed } from '../pool/pool';
 import { packageRoot } from '../settings/package-root';
 import type { PluginApp } from '../zonemta/app';
-import { poolOf } from '../zonemta/host';
 import type { Gate } from './gate';
+import { configuredPools } from './pools';
 import type { Services } from './services';
 
 export function serveOperations(app: PluginApp, gate: Gate<Services>): void {
@@ -26,11 +26,12 @@ function opened(services: Services) {
     return { switches, history, thrown: (fields: Record<string, string>) => log.event('SWITCH', fields), pool: poolOperations(services) };
 }
 
-function poolOperations({ settings, host, health, log, now }: Services): PoolOperations {
-    const { shared, randomIp } = settings;
+function poolOperations({ settings, host, health, checks, log, now }: Services): PoolOperations {
+    const { shared } = settings;
     return {
         // the pool of a sender is not here, nor is what it could not bind
-        zones: () => new Map(shared.zones.map(zone => [zone, buildPool(poolOf(host, zone), { ...shared, weights: randomIp?.weights ?? {} })])),
+        zones: () => configuredPools(host, settings),
+        failing: address => checks?.of(address) ?? [],
         list: () => health.list(),
         scopeOf: text => scopeNamed(text, shared),
         async put(suspension) {
@@ -42,17 +43,19 @@ function poolOperations({ settings, host, health, log, now }: Services): PoolOpe
             await health.lift(provider, scope);
             log.event('RESUMED', { provider, scope, reason: 'operator' });
         },
+        check: () => void checks?.round(),
         now
     };
 }
 
-async function summary({ settings, switches, history, bulletins }: Services) {
+async function summary({ settings, switches, history, bulletins, checks }: Services) {
     return {
         shadow: settings.shared.shadow,
         zones: settings.shared.zones,
         relayZones: settings.relay?.zones ?? [],
         plugins: { rspamd: !!settings.rspamd, randomIp: !!settings.randomIp, reputation: !!settings.reputation, relay: !!settings.relay },
         off: switches.list(),
+        checks: checks?.status(),
         historyLost: history.lost,
         processes: (await bulletins.read()).map(({ process, at, content }) => ({ process, at, ...content }))
     };

@@ -11,6 +11,7 @@ import { relaysFor } from '../relay/eligible';
 import type { PluginApp } from '../zonemta/app';
 import { deferredCount, forgetFailure, plainAddress, readReply, setCourse, sourceOf, stateOf, wakeZone, zoneOf, type Course } from '../zonemta/delivery';
 import { messageFacts } from '../zonemta/message';
+import { globalListNamed } from './evidence';
 import type { LogCode } from './log';
 import type { Flight, Services } from './services';
 
@@ -91,13 +92,39 @@ export async function suspend(services: Services, delivery: SenderDelivery, { at
     const scopes = blamed.class === 'network' ? [place.address] : scopesOf(place);
     const { provider, code, response } = attempt;
     const retryAfter = (reply.hints.retryAfter ?? 0) * 1000;
-    const changes = await health.strike({ provider, class: blamed.class, code, note: response, scopes, base: baseOf(blamed.scope, scopes), message: delivery.id, retryAfter });
+    const doubtful = blamed.class === 'ip-ptr' && !(await confirmsPtr(services, place.address, provider, response));
+    const changes = await health.strike({
+        provider,
+        class: blamed.class,
+        code,
+        note: response,
+        scopes,
+        base: baseOf(blamed.scope, scopes),
+        message: delivery.id,
+        retryAfter,
+        ...(doubtful ? { coolDownOf: 'ip-rate' as const } : {})
+    });
     for (const { scope, suspension } of changes) {
         log.event('SUSPENDED', { provider, scope, class: blamed.class, seconds: Math.round(((suspension?.until ?? 0) - now()) / 1000), strikes: suspension?.strikes, response });
     }
     if (changes.some(({ scope }) => scope === 'provider')) {
         log.warn('PROVIDER_REFUSES', { provider, response }, provider);
     }
+    const list = blamed.class === 'ip-reputation' ? globalListNamed(reply.hints.list, settings.reputation?.globalLists ?? []) : undefined;
+    if (list !== undefined) {
+        const zone = zoneOf(delivery);
+        // the verdict does not wait for it
+        void services.evidence.confirmListing({ zone, pool: services.pool(zone), address: place.address, list });
+    }
+}
+
+/** Where our own look-up finds nothing wrong the other side has had trouble, and that is soon over. */
+async function confirmsPtr({ evidence, log }: Services, address: string, provider: string, response: string): Promise<boolean> {
+    const isWrong = await evidence.lacksPtr(address);
+    if (isWrong) {
+        log.warn('PTR_WRONG', { address, provider, response }, address);
+    }
+    return isWrong;
 }
 
 /** Notes that this address could not connect. Do others? */
@@ -124,7 +151,7 @@ function baseOf(blamed: Blamed, scopes: readonly string[]): number {
 
 /** A delivery that was not let out has the class of what holds it. */
 function classOfHeld(held: Suspension): Classification {
-    return { class: held.class === 'operator' ? 'ip-reputation' : held.class, ipRelated: true, scope: 'none', rule: SUSPENDED_RULE, hints: {} };
+    return { class: held.class === 'operator' || held.class === 'check' ? 'ip-reputation' : held.class, ipRelated: true, scope: 'none', rule: SUSPENDED_RULE, hints: {} };
 }
 
 function heldBy({ class: reason, scope, code }: Suspension): Held {

@@ -5,22 +5,21 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { SenderDelivery } from '@zone-eu/types';
-import type { Redis } from 'ioredis';
 import * as v from 'valibot';
-import { unbindable } from '../checks/bindable';
+import { resolverFor } from '../checks/dns';
 import type { Classification, Reply } from '../delivery/types';
 import { FallbackBudget, MemoryBudget, RedisBudget, type BudgetStore } from '../health/budget';
 import { Bulletins } from '../health/bulletins';
 import { MemoryHealth } from '../health/memory-health';
 import { PoolHealth } from '../health/pool-health';
 import { Reachability } from '../health/reachability';
-import { failFast, listen } from '../health/redis';
+import { failFast, listen, type RedisPlace, type SharedRedis } from '../health/redis';
 import { RedisHealth } from '../health/redis-health';
 import type { Suspension } from '../health/suspension';
 import { SuspensionTable } from '../health/table';
 import { Switches } from '../health/switches';
 import { History } from '../history/history';
-import { buildPool, type PoolAddress } from '../pool/pool';
+import type { PoolAddress } from '../pool/pool';
 import { Destinations, type Destination } from '../providers/lookup';
 import { loadProviders } from '../providers/patterns';
 import { packageRulesDir } from '../responses/load';
@@ -34,9 +33,14 @@ import { reputationSchema } from '../settings/reputation';
 import type { PluginApp } from '../zonemta/app';
 import { sweepSpool } from '../zonemta/body';
 import type { Source } from '../zonemta/delivery';
-import { deferTimes, hostConfig, poolOf, senderZone, type HostConfig } from '../zonemta/host';
+import { deferTimes, hostConfig, nameserversOf, senderZone, type HostConfig } from '../zonemta/host';
+import { instanceOf } from '../zonemta/orphans';
 import type { Gate } from './gate';
+import { Evidence } from './evidence';
 import { EventLog } from './log';
+import { startFreeing } from './orphans';
+import { configuredPools, keepPool } from './pools';
+import { SelfChecks } from './self-checks';
 
 /** An attempt that is under way: what was known when it began. */
 export interface Flight {
@@ -88,6 +92,10 @@ export interface Services {
     classify(reply: Reply, provider: string): Classification;
     /** Usable addresses of a zone's pool. */
     pool(zone: string): readonly PoolAddress[];
+    /** Our own look at what a refusal claims. */
+    evidence: Evidence;
+    /** The rounds of our own checks, in main. */
+    checks: SelfChecks | undefined;
     /** ZoneMTA's retry schedule, ms. */
     schedule: readonly number[];
     flights: WeakMap<SenderDelivery, Flight>;
@@ -123,7 +131,8 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     if (!app.mongodb) {
         throw new Error('ZoneMTA has no MongoDB connection in this process');
     }
-    const redis = await connect(app);
+    const connection = await connect(app, settings);
+    const redis = connection?.client;
     const redisAway = (err: Error) => log.warn('REDIS_AWAY', { error: err.message });
     const history = new History(app.mongodb, shared.historyDays, now, err => log.warn('HISTORY_LOST', { error: err.message }));
     if (app.manager.context === 'main') {
@@ -133,10 +142,21 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     await switches.start();
     const scanning = startScanning(app, settings, log, now);
     const me = `${app.manager.context}:${hostname()}:${process.pid}`;
-    const bulletins = new Bulletins(redis, shared.keyPrefix, me, () => (scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}), now, redisAway);
+    const isMain = app.manager.context === 'main';
+    const news = () => ({
+        ...(scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}),
+        ...(isMain ? { instance: instanceOf(app) } : {})
+    });
+    const bulletins = new Bulletins(redis, shared.keyPrefix, me, news, now, redisAway);
     await bulletins.start();
-    const health = await startHealth(app, settings, redis, now, redisAway);
+    if (isMain) {
+        startFreeing({ app, bulletins, me, log, now });
+    }
+    const health = await startHealth(app, settings, connection, now, redisAway);
     const pool = await keepPool(app, host, settings, log, gate);
+    const resolver = resolverFor(nameserversOf(host));
+    const checks = isMain ? new SelfChecks({ settings, pools: () => configuredPools(host, settings), resolver, health, log, fault: faultIn(app), now }) : undefined;
+    checks?.start();
     log.event('READY', { context: app.manager.context, pool: pool(senderZone()).length });
     return {
         settings,
@@ -152,6 +172,8 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         destinations: new Destinations(hostResolver, providers, now),
         classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,
+        evidence: new Evidence({ resolver, health, log, now }),
+        checks,
         schedule: deferTimes(host),
         flights: new WeakMap(),
         now,
@@ -165,6 +187,10 @@ const hostResolver = {
     a: promisify(dns.resolve4) as (host: string) => Promise<string[]>,
     aaaa: promisify(dns.resolve6) as (host: string) => Promise<string[]>
 };
+
+function faultIn(app: PluginApp): (err: Error) => void {
+    return err => app.logger.error('SmartRelay', 'a fault in our checks of the pool, ZoneMTA goes on without them: %s', err.stack);
+}
 
 /** Mail comes in at receivers, and over HTTP in main. */
 function startScanning(app: PluginApp, { rspamd }: Settings, log: EventLog, now: () => number): Scanning | undefined {
@@ -185,54 +211,39 @@ function startScanning(app: PluginApp, { rspamd }: Settings, log: EventLog, now:
     return { settings: rspamd, scanner, counts };
 }
 
-async function connect(app: PluginApp): Promise<Redis | undefined> {
+interface Connection {
+    client: SharedRedis;
+    place: RedisPlace;
+}
+
+async function connect(app: PluginApp, { shared }: Settings): Promise<Connection | undefined> {
     if (!app.redis) {
         return undefined;
     }
-    const { client, ready } = failFast(app.redis);
+    const place = { host: app.redis, nodes: shared.redisCluster };
+    const { client, ready } = failFast(place);
     await ready;
-    return client;
+    return { client, place };
 }
 
-function budgetOf(settings: Settings, redis: Redis | undefined, now: () => number, redisAway: (err: Error) => void): BudgetStore {
+function budgetOf(settings: Settings, redis: SharedRedis | undefined, now: () => number, redisAway: (err: Error) => void): BudgetStore {
     const limits = settings.reputation?.rerouteBudget ?? { share: 0, floor: 0, perSender: 0 };
     const memory = new MemoryBudget(limits, now);
     return redis ? new FallbackBudget(new RedisBudget(redis, settings.shared.keyPrefix, limits, now), memory, redisAway) : memory;
 }
 
 /** The pool's memory. A receiver has no use for it, and listens to nothing. */
-async function startHealth(app: PluginApp, settings: Settings, redis: Redis | undefined, now: () => number, warn: (err: Error) => void): Promise<PoolHealth> {
+async function startHealth(app: PluginApp, settings: Settings, redis: Connection | undefined, now: () => number, warn: (err: Error) => void): Promise<PoolHealth> {
     // without the plugin nothing is struck, but an operator may suspend
     const limits = settings.reputation ?? v.parse(reputationSchema, {});
     const table = new SuspensionTable();
-    const shared = redis && new RedisHealth(redis, settings.shared.keyPrefix, limits);
+    const shared = redis && new RedisHealth(redis.client, settings.shared.keyPrefix, limits);
     const health = new PoolHealth({ table, own: new MemoryHealth(table, limits), shared, now, mark: randomUUID, warn });
     if (app.manager.context !== 'receiver') {
-        if (app.redis && shared) {
-            listen(app.redis, shared.channel, message => health.hear(message), () => void health.listening());
+        if (redis && shared) {
+            listen(redis.place, shared.channel, message => health.hear(message), () => void health.listening());
         }
         await health.start();
     }
     return health;
-}
-
-/** The pool of this sender's zone, without what cannot be bound; built anew when ZoneMTA reloads its own (SIGHUP). */
-async function keepPool(app: PluginApp, host: HostConfig, settings: Settings, log: EventLog, gate: Gate<Services>): Promise<(zone: string) => readonly PoolAddress[]> {
-    const zone = senderZone();
-    let pool: PoolAddress[] = [];
-    const build = async () => {
-        const { subnets4, subnets6, zones } = settings.shared;
-        const all = settings.randomIp && zones.includes(zone) ? buildPool(poolOf(host, zone), { subnets4, subnets6, weights: settings.randomIp.weights }) : [];
-        const dead = await unbindable(all.map(entry => entry.address));
-        for (const [address, error] of dead) {
-            log.event('ADDRESS_UNBINDABLE', { address, error, zone });
-        }
-        pool = all.filter(entry => !dead.has(entry.address));
-    };
-    await build();
-    host.on?.('reload', () => {
-        app.logger.info('SmartRelay', 'pools are read anew; other settings of smart-relay change with a restart (gate: %s)', gate.state);
-        void build();
-    });
-    return asked => (asked === zone ? pool : []);
 }

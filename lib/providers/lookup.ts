@@ -89,7 +89,7 @@ function unknown(domain: string): Destination {
 }
 
 /** "There is no such record" is an answer; anything else is DNS being away. */
-async function absentAsEmpty<T>(answer: Promise<T[]>): Promise<T[]> {
+export async function absentAsEmpty<T>(answer: Promise<T[]>): Promise<T[]> {
     try {
         return await answer;
     } catch (err) {

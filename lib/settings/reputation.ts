@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { table } from './tables';
 import { duration } from './units';
-import { flag, numberBetween, wholeNumber } from './values';
+import { dnsLists, flag, numberBetween, wholeNumber } from './values';
 
 const DELAYS = 'a list of 1 to 20 durations like "30s"';
 
@@ -44,12 +44,14 @@ export const reputationSchema = table({
         }),
         {}
     ),
-    rangeAfter: v.optional(wholeNumber(2, 100), 3)
+    rangeAfter: v.optional(wholeNumber(2, 100), 3),
+    globalLists: v.optional(dnsLists, [])
 });
 
 /**
- * `connectFailover`: an address that is refused in the greeting is changed within the attempt. `delays` are in milliseconds, never empty; the last one repeats. `rerouteBudget`: `share` of the first attempts of the
- * last five minutes at a provider, `floor` reroutes a minute and provider, `perSender` reroutes an hour.
- * `coolDown` by class of reply, ms. `rangeAfter`: refused parts that suspend a range.
+ * `connectFailover`: an address that is refused in the greeting, or cannot connect, is changed within the attempt. `delays` are in
+ * milliseconds, never empty; the last one repeats. `rerouteBudget`: `share` of the first attempts of the last five minutes at a provider,
+ * `floor` reroutes a minute and provider, `perSender` reroutes an hour. `coolDown` by class of reply, ms. `rangeAfter`: refused parts
+ * that suspend a range. `globalLists`: DNS zones.
  */
 export type ReputationSettings = v.InferOutput<typeof reputationSchema>;

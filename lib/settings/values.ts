@@ -29,6 +29,14 @@ export const zoneName = v.pipe(
     v.check(name => name !== '' && name === name.toLowerCase().trim(), A_ZONE)
 );
 
+const LISTS = 'a list of up to 20 DNS zones like "zen.spamhaus.org", each once';
+
+/** Zones of public lists. The longest name asked for is an IPv6 address in front of one: 64 characters of 253. */
+export const dnsLists = v.pipe(
+    v.array(v.pipe(v.string(LISTS), v.regex(/^(?=.{4,189}$)(?:[a-z0-9_-]{1,63}\.)+[a-z0-9-]{2,63}$/, LISTS)), LISTS),
+    v.check(lists => lists.length <= 20 && new Set(lists).size === lists.length, LISTS)
+);
+
 const A_NETWORK = 'an address or a network like "192.0.2.0/24" or "2001:db8::/32"';
 
 /** An address or a network in CIDR notation. Comes out with its prefix length always: "192.0.2.1" as "192.0.2.1/32". */
@@ -45,5 +53,21 @@ export const network = v.pipe(
             return NEVER;
         }
         return `${address}/${bits === undefined ? longest : Number(bits)}`;
+    })
+);
+
+const A_NODE = 'a host and a port like "192.0.2.1:6379" or "[2001:db8::1]:6379"';
+
+/** A server by name or address. Comes out as `{host, port}`. */
+export const hostAndPort = v.pipe(
+    v.string(A_NODE),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+        const [, inBrackets, name, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})$/.exec(dataset.value) ?? [];
+        const port = Number(digits);
+        if (!(port >= 1 && port <= 65_535) || (name === undefined && isIP(inBrackets ?? '') !== 6)) {
+            addIssue({ message: A_NODE });
+            return NEVER;
+        }
+        return { host: name ?? inBrackets ?? '', port };
     })
 );

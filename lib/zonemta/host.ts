@@ -19,6 +19,7 @@ export interface HostConfig {
     zones?: Record<string, HostZone>;
     pools?: Record<string, { address: string; name?: string }[]>;
     queue?: { deferTimes?: number[]; instanceId?: string };
+    nameservers?: string | string[] | false;
     on?(event: 'reload', listener: () => void): void;
 }
 
@@ -51,6 +52,11 @@ export function hostConfig(): HostConfig {
 /** ZoneMTA's retry schedule, ms. */
 export function deferTimes(config: HostConfig): number[] {
     return config.queue?.deferTimes ?? DEFER_MINUTES.map(minutes => minutes * MINUTE);
+}
+
+/** The name servers that ZoneMTA's senders use; none: those of the system (lib/ip-tools.js). */
+export function nameserversOf(config: HostConfig): string[] {
+    return [config.nameservers || []].flat();
 }
 
 /** The pool entries of a zone: by name or in place (lib/sending-zone.js). ZoneMTA lowers zone names, whatever the configuration says. */

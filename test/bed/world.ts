@@ -80,6 +80,8 @@ export interface World {
     zonemta: ZoneMta;
     /** Starts ZoneMTA again on the same data, after a stop or a kill, with other settings if need be. */
     restartZoneMta(changes?: Changes): Promise<void>;
+    /** Starts another ZoneMTA beside it on the same Redis and MongoDB, as on a second relay host. */
+    startSecond(): Promise<ZoneMta>;
     stop(): Promise<void>;
 }
 
@@ -134,9 +136,9 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         undo.push(() => Promise.all(rspamds.map(service => service.stop())));
         await Promise.all(Array.from({ length: options.rspamds ?? 1 }, async (_, index) => (rspamds[index] = await launchRspamd(index))));
         const scanners = [...rspamds.map(service => service.url), ...(options.fakeScanners?.(host) ?? [])];
-        const launch = (changes: Changes) => {
-            const config = configOf({ options: { ...options, ...changes }, host, nameserver, mongo: mongo.url, names, relay, rspamds: scanners });
-            return startZoneMta({ release: options.release, host, dir, config, caFile: authority.caFile, closed: changes.closed ?? false, bare: changes.plugins?.['index'] === false });
+        const launch = (changes: Changes, instance: { host: string; name: string } = { host, name: 'zonemta' }) => {
+            const config = configOf({ options: { ...options, ...changes }, host, nameserver, mongo: mongo.url, names, relay, rspamds: scanners, instance: instance.name });
+            return startZoneMta({ release: options.release, ...instance, dir, config, caFile: authority.caFile, closed: changes.closed ?? false, bare: changes.plugins?.['index'] === false });
         };
         let zonemta = await launch(options);
         undo.push(() => zonemta.stop());
@@ -169,6 +171,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
                 await zonemta.stop();
                 zonemta = await launch(changes);
             },
+            startSecond: () => stoppable(launch(options, { host: `127.${k}.0.2`, name: 'zonemta-2' })),
             stop
         };
     } catch (err) {
@@ -192,17 +195,19 @@ interface ConfigParts {
     names: ReadonlyMap<string, string>;
     relay: RelayServer;
     rspamds: readonly string[];
+    /** Instances on one queue need names of their own (`queue.instanceId`). */
+    instance: string;
 }
 
-function configOf({ options, host, nameserver, mongo, names, relay, rspamds }: ConfigParts): HostTables {
+function configOf({ options, host, nameserver, mongo, names, relay, rspamds, instance }: ConfigParts): HostTables {
     const own = typeof options.config === 'function' ? options.config(host) : (options.config ?? {});
     return {
         nameservers: [nameserver],
-        // without maxRetriesPerRequest each delivery waits some 20 s for ZoneMTA's MTA-STS cache while Redis is away
-        dbs: { mongo, sender: new URL(mongo).pathname.slice(1), redis: { host, port: 6379, db: 3, maxRetriesPerRequest: 1 } },
+        // ZoneMTA's MTA-STS cache must not keep mail waiting while Redis is away (README)
+        dbs: { mongo, sender: new URL(mongo).pathname.slice(1), redis: { host, port: 6379, db: 3, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1000 } },
         dns: { caching: false, blockLocalAddresses: false },
         // a retry after seconds, where ZoneMTA itself would wait 5 minutes (ms)
-        queue: { deferTimes: [4000, 4000, 6000, 6000, 8000, 8000] },
+        queue: { deferTimes: [4000, 4000, 6000, 6000, 8000, 8000], instanceId: instance },
         pools: { default: [...names].map(([address, name]) => ({ address, name })) },
         zones: {
             default: { pool: 'default', port: MX_PORT, ignoreIPv6: false, connections: 10, processes: options.processes ?? 1 },

@@ -1,39 +1,14 @@
 /** The brake on reroutes: one contract, held by memory and by a real Redis; and what holds when Redis goes away. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { FallbackBudget, MemoryBudget, RedisBudget, type BudgetLimits, type BudgetStore, type Taken } from '../../lib/health/budget';
-import { failFast } from '../../lib/health/redis';
-import { claimLoopback, type Loopback } from '../bed/services/loopback';
-import { startRedis } from '../bed/services/redis';
+import { failFast, type SharedRedis } from '../../lib/health/redis';
+import { useRealCluster, useRealRedis } from './real-redis';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-let loopback: Loopback;
-let dir: string;
-let redis: Awaited<ReturnType<typeof startRedis>>;
-let client: Redis;
-
-const start = () => startRedis({ host: loopback.host, dir, port: 6380 });
-
-beforeAll(async () => {
-    loopback = await claimLoopback();
-    dir = mkdtempSync(join(tmpdir(), 'budget-'));
-    redis = await start();
-    client = new Redis(redis.url);
-    // its connection breaks on purpose here
-    client.on('error', () => undefined);
-});
-
-afterAll(async () => {
-    client.disconnect();
-    await redis.stop();
-    await loopback.release();
-    rmSync(dir, { recursive: true });
-});
+const redis = useRealRedis();
+const cluster = useRealCluster();
 
 /** A clock that stands still until it is moved; it starts with a whole hour. */
 class Clock {
@@ -44,7 +19,8 @@ class Clock {
 let runs = 0;
 const STORES: Record<string, (limits: BudgetLimits, now: () => number) => BudgetStore> = {
     memory: (limits, now) => new MemoryBudget(limits, now),
-    Redis: (limits, now) => new RedisBudget(client, `run${runs++}:`, limits, now)
+    Redis: (limits, now) => new RedisBudget(redis.client, `run${runs++}:`, limits, now),
+    'a Redis Cluster': (limits, now) => new RedisBudget(cluster.client, `run${runs++}:`, limits, now)
 };
 
 async function takeMany(store: BudgetStore, times: number, provider = 'google', sender = 'author'): Promise<Record<Taken, number>> {
@@ -144,27 +120,27 @@ describe.each(Object.entries(STORES))('the reroute budget in %s', (_name, make) 
 describe('the reroute budget in Redis', () => {
     it('is one for all processes and hosts', async () => {
         const clock = new Clock();
-        const [one, other] = [new RedisBudget(client, 'shared:', PLENTY, clock.now), new RedisBudget(client, 'shared:', PLENTY, clock.now)];
+        const [one, other] = [new RedisBudget(redis.client, 'shared:', PLENTY, clock.now), new RedisBudget(redis.client, 'shared:', PLENTY, clock.now)];
         expect(await takeMany(one, 6)).toMatchObject({ taken: 6 });
         expect(await takeMany(other, 6)).toMatchObject({ taken: 4, provider: 2 });
     });
 
     it('leaves nothing behind that does not expire, and all its keys share a hash tag', async () => {
-        const store = new RedisBudget(client, 'tidy:', PLENTY, new Clock().now);
+        const store = new RedisBudget(redis.client, 'tidy:', PLENTY, new Clock().now);
         await store.countFirst('google');
         await store.take('google', 'author');
-        const keys = await client.keys('tidy:*');
+        const keys = await redis.client.keys('tidy:*');
         expect(keys).toHaveLength(3);
         for (const key of keys) {
             expect(key).toMatch(/^tidy:\{budget\}:/);
-            expect(await client.ttl(key)).toBeGreaterThan(0);
+            expect(await redis.client.ttl(key)).toBeGreaterThan(0);
         }
     });
 });
 
 describe('when Redis goes away', () => {
     const SECOND = 1000;
-    let own: Redis | undefined;
+    let own: SharedRedis | undefined;
 
     afterEach(() => {
         own?.disconnect();
@@ -173,7 +149,7 @@ describe('when Redis goes away', () => {
 
     /** A budget as a process has it, on a client that fails fast. */
     async function connected() {
-        const { client: fast, ready } = failFast(client);
+        const { client: fast, ready } = failFast(redis.place);
         own = fast;
         await ready;
         const clock = new Clock();
@@ -193,7 +169,7 @@ describe('when Redis goes away', () => {
         expect(await store.take('google', 'author')).toBe('taken');
         expect(warnings).toEqual([]);
         const closed = new Promise(resolve => fast.once('close', resolve));
-        await redis.stop();
+        await redis.server.stop();
         await closed;
         try {
             const [, firstMs] = await timed(() => store.countFirst('google'));
@@ -203,7 +179,7 @@ describe('when Redis goes away', () => {
             expect(warnings).toHaveLength(2);
             expect(await takeMany(store, 14)).toEqual({ taken: 9, provider: 5, sender: 0 });
         } finally {
-            redis = await start();
+            await redis.startAgain();
         }
         // and back: Redis counts again
         await new Promise<void>(resolve => (fast.status === 'ready' ? resolve() : fast.once('ready', () => resolve())));
@@ -214,7 +190,7 @@ describe('when Redis goes away', () => {
 
     it('frozen, each reroute is decided within a second too', async () => {
         const { store, warnings } = await connected();
-        redis.kill('SIGSTOP');
+        redis.server.kill('SIGSTOP');
         try {
             const [, firstMs] = await timed(() => store.countFirst('google'));
             const [answer, takeMs] = await timed(() => store.take('google', 'author'));
@@ -222,7 +198,7 @@ describe('when Redis goes away', () => {
             expect(Math.max(firstMs, takeMs)).toBeLessThan(SECOND);
             expect(warnings).toHaveLength(2);
         } finally {
-            redis.kill('SIGCONT');
+            redis.server.kill('SIGCONT');
         }
     });
 
@@ -230,8 +206,8 @@ describe('when Redis goes away', () => {
         const { now, ms } = new Clock();
         const warnings: string[] = [];
         const memory = new MemoryBudget({ ...PLENTY, share: 1, floor: 0 }, now);
-        const store = new FallbackBudget(new RedisBudget(client, 'spoilt:', PLENTY, now), memory, err => warnings.push(err.message));
-        await client.set(`spoilt:{budget}:first:google:${ms / MINUTE}`, 'not a number');
+        const store = new FallbackBudget(new RedisBudget(redis.client, 'spoilt:', PLENTY, now), memory, err => warnings.push(err.message));
+        await redis.client.set(`spoilt:{budget}:first:google:${ms / MINUTE}`, 'not a number');
         await store.countFirst('google');
         expect(warnings).toHaveLength(1);
         expect(await takeMany(memory, 2)).toEqual({ taken: 1, provider: 1, sender: 0 });

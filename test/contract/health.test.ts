@@ -1,17 +1,12 @@
 /** Suspensions: one contract, held by memory and by a real Redis, which give the same answers to whatever happens. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
-import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { MemoryHealth } from '../../lib/health/memory-health';
 import { RedisHealth } from '../../lib/health/redis-health';
-import { scopesOf, type HealthLimits, type HealthStore, type Strike, type StruckClass } from '../../lib/health/suspension';
+import { EVERYWHERE, scopesOf, type HealthLimits, type HealthStore, type Strike, type StruckClass, type Suspension } from '../../lib/health/suspension';
 import { SuspensionTable } from '../../lib/health/table';
 import { rangesOf } from '../../lib/pool/pool';
-import { claimLoopback, type Loopback } from '../bed/services/loopback';
-import { startRedis } from '../bed/services/redis';
+import { useRealCluster, useRealRedis } from './real-redis';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -28,29 +23,14 @@ const LIMITS: HealthLimits = {
     rangeAfter: 3
 };
 
-let loopback: Loopback;
-let dir: string;
-let redis: Awaited<ReturnType<typeof startRedis>>;
-let client: Redis;
+const redis = useRealRedis();
+const cluster = useRealCluster();
 let runs = 0;
-
-beforeAll(async () => {
-    loopback = await claimLoopback();
-    dir = mkdtempSync(join(tmpdir(), 'health-'));
-    redis = await startRedis({ host: loopback.host, dir, port: 6382 });
-    client = new Redis(redis.url);
-});
-
-afterAll(async () => {
-    client.disconnect();
-    await redis.stop();
-    await loopback.release();
-    rmSync(dir, { recursive: true });
-});
 
 const STORES: Record<string, (limits: HealthLimits) => HealthStore> = {
     memory: limits => new MemoryHealth(new SuspensionTable(), limits),
-    Redis: limits => new RedisHealth(client, `run${runs++}:`, limits)
+    Redis: limits => new RedisHealth(redis.client, `run${runs++}:`, limits),
+    'a Redis Cluster': limits => new RedisHealth(cluster.client, `run${runs++}:`, limits)
 };
 
 function scopes(address: string): string[] {
@@ -87,6 +67,37 @@ describe.each(Object.entries(STORES))('suspensions in %s', (_name, make) => {
         expect(asked?.suspension?.until).toBe(START + 20 * MINUTE);
         const [greedy] = await store.strike(strikeOf('198.51.100.1', START, { class: 'ip-rate', retryAfter: 7 * 24 * HOUR }));
         expect(greedy?.suspension?.until).toBe(START + HOUR);
+    });
+
+    it('have another cool-down than that of their class where the evidence is weaker', async () => {
+        const store = make(LIMITS);
+        const [weak] = await store.strike(strikeOf('192.0.2.1', START, { class: 'ip-ptr', coolDownOf: 'ip-rate' }));
+        expect(weak?.suspension).toMatchObject({ class: 'ip-ptr', until: START + 2 * MINUTE });
+        const [strong] = await store.strike(strikeOf('192.0.2.1', START + 2 * MINUTE, { class: 'ip-ptr' }));
+        expect(strong?.suspension).toMatchObject({ class: 'ip-ptr', strikes: 2, until: START + 2 * MINUTE + 12 * HOUR });
+    });
+
+    it('by our own checks hold at every provider, are no strike anywhere, and end at their time or when they are lifted', async () => {
+        const store = make(LIMITS);
+        const check: Suspension = { provider: EVERYWHERE, scope: '192.0.2.1', class: 'check', code: 0, strikes: 0, struck: START, until: START + HOUR, probing: 0, note: 'listed' };
+        expect(await store.put(check)).toEqual([{ provider: EVERYWHERE, scope: '192.0.2.1', suspension: check }]);
+        const place = { address: '192.0.2.1', family: 'ipv4' as const, ranges: ['192.0.2.0/28', '192.0.2.0/24'] };
+        const seen = async (now: number) => {
+            const table = new SuspensionTable();
+            table.replace(await store.snapshot(now));
+            const view = table.view('google', now);
+            return [view.standing(place), view.isBlamed(place), view.struckAt(place), view.standing({ ...place, address: '192.0.2.2' })];
+        };
+        expect(await seen(START)).toEqual(['shut', true, START, 'open']);
+        // a strike at a provider is one of its own
+        const [struck] = await store.strike(strikeOf('192.0.2.1', START));
+        expect(struck).toMatchObject({ provider: 'google', suspension: { class: 'ip-reputation', strikes: 1, until: START + 10 * MINUTE } });
+        expect(await store.succeed({ provider: 'google', scopes: scopes('192.0.2.1'), startedAt: START + 1, now: START + 2 })).toEqual([{ provider: 'google', scope: '192.0.2.1', suspension: null }]);
+        expect(await seen(START + 2)).toEqual(['shut', true, START, 'open']);
+        expect(await seen(START + HOUR)).toEqual(['open', false, 0, 'open']);
+        await store.put({ ...check, until: START + 2 * HOUR });
+        expect(await store.lift(EVERYWHERE, '192.0.2.1')).toEqual([{ provider: EVERYWHERE, scope: '192.0.2.1', suspension: null }]);
+        expect(await seen(START + 3)).toEqual(['open', false, 0, 'open']);
     });
 
     it('are struck once by deliveries that were under way together', async () => {
@@ -298,25 +309,25 @@ describe('both stores', () => {
 
 describe('suspensions in Redis', () => {
     it('leave nothing behind that does not expire, and all keys of a provider share its hash tag', async () => {
-        const store = new RedisHealth(client, 'tidy:', LIMITS);
+        const store = new RedisHealth(redis.client, 'tidy:', LIMITS);
         await store.strike(strikeOf('192.0.2.1', START));
         await store.succeed({ provider: 'google', scopes: scopes('192.0.2.1'), startedAt: START + 1, now: START + 2 });
         await store.strike(strikeOf('192.0.2.2', START, { accepted: [1, 1, 1, 1, 1].map(n => START - n) }));
         await store.takeTurn('google', START);
-        const keys = (await client.keys('tidy:*')).sort();
+        const keys = (await redis.client.keys('tidy:*')).sort();
         expect(keys).toEqual(['tidy:health:providers', ...['accepted', 'parts', 'strikes', 'suspensions', 'turn'].map(name => `tidy:health:{google}:${name}`)]);
         for (const key of keys.filter(name => name.includes('{'))) {
-            expect(await client.pttl(key), key).toBeGreaterThan(0);
+            expect(await redis.client.pttl(key), key).toBeGreaterThan(0);
         }
         // the list of providers is swept with each snapshot
         await store.snapshot(START + 100 * HOUR);
-        expect(await client.exists('tidy:health:providers')).toBe(0);
+        expect(await redis.client.exists('tidy:health:providers')).toBe(0);
     });
 
     it('of another version, or written by hand, are not there', async () => {
-        const store = new RedisHealth(client, 'foreign:', LIMITS);
+        const store = new RedisHealth(redis.client, 'foreign:', LIMITS);
         await store.strike(strikeOf('192.0.2.1', START));
-        await client.hset('foreign:health:{google}:suspensions', { '192.0.2.2': '{"scope": 1}', '192.0.2.3': 'x' });
+        await redis.client.hset('foreign:health:{google}:suspensions', { '192.0.2.2': '{"scope": 1}', '192.0.2.3': 'x' });
         expect((await store.snapshot(START)).map(known => known.scope)).toEqual(['192.0.2.1']);
     });
 });

@@ -1,32 +1,13 @@
 /** Runtime switches on a real Redis: thrown in one process they hold in all within two seconds, and they outlast Redis. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { failFast } from '../../lib/health/redis';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { failFast, type SharedRedis } from '../../lib/health/redis';
 import { Switches } from '../../lib/health/switches';
-import { claimLoopback, type Loopback } from '../bed/services/loopback';
-import { startRedis } from '../bed/services/redis';
+import { useRealRedis } from './real-redis';
 
-let loopback: Loopback;
-let dir: string;
-let redis: Awaited<ReturnType<typeof startRedis>>;
-let host: Redis;
+const redis = useRealRedis();
 let prefix = '';
 let runs = 0;
-const started: { switches: Switches; client: Redis }[] = [];
-
-const start = () => startRedis({ host: loopback.host, dir, port: 6381 });
-
-beforeAll(async () => {
-    loopback = await claimLoopback();
-    dir = mkdtempSync(join(tmpdir(), 'switches-'));
-    redis = await start();
-    host = new Redis(redis.url);
-    // its connection breaks on purpose here
-    host.on('error', () => undefined);
-});
+const started: { switches: Switches; client: SharedRedis }[] = [];
 
 afterEach(() => {
     for (const { switches, client } of started.splice(0)) {
@@ -36,16 +17,9 @@ afterEach(() => {
     prefix = `run${++runs}:`;
 });
 
-afterAll(async () => {
-    host.disconnect();
-    await redis.stop();
-    await loopback.release();
-    rmSync(dir, { recursive: true });
-});
-
 /** The switches of one process. */
 async function processOf(warn: (err: Error) => void = () => undefined) {
-    const { client, ready } = failFast(host);
+    const { client, ready } = failFast(redis.place);
     await ready;
     const switches = new Switches(client, prefix, warn);
     await switches.start();
@@ -86,7 +60,7 @@ describe('a runtime switch', () => {
         const { switches, client } = await processOf(err => warnings.push(err));
         await switches.set('reroute', 'google', false, 'complaints');
         const closed = new Promise(resolve => client.once('close', resolve));
-        await redis.stop();
+        await redis.server.stop();
         await closed;
         try {
             await vi.waitUntil(() => warnings.length > 0, { timeout: 3000 });
@@ -97,7 +71,7 @@ describe('a runtime switch', () => {
             await expect(switches.set('reroute', 'google', true, '')).rejects.toThrow();
             expect(switches.isOn('reroute', 'google')).toBe(false);
         } finally {
-            redis = await start();
+            await redis.startAgain();
         }
     });
 

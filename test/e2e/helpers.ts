@@ -13,7 +13,7 @@ export interface Submission {
 }
 
 /** Submits to ZoneMTA directly; resolves with the reply, whatever it is. */
-export async function submit(world: World, { to, from = `user@${SENDER_DOMAIN}`, text = 'Hello', testId = to }: Submission): Promise<string> {
+export async function submit(world: Pick<World, 'zonemta'>, { to, from = `user@${SENDER_DOMAIN}`, text = 'Hello', testId = to }: Submission): Promise<string> {
     const transport = nodemailer.createTransport({ host: world.zonemta.host, port: world.zonemta.port, ignoreTLS: true });
     try {
         const sent = await transport.sendMail({ from, to, subject: `Story ${testId}`, text, headers: { 'X-Test-Id': testId } });
@@ -26,7 +26,7 @@ export async function submit(world: World, { to, from = `user@${SENDER_DOMAIN}`,
 }
 
 /** Submits and gives the id of the queued message. */
-export async function queue(world: World, submission: Submission): Promise<string> {
+export async function queue(world: Pick<World, 'zonemta'>, submission: Submission): Promise<string> {
     const reply = await submit(world, submission);
     const id = /queued as (\w+)/.exec(reply)?.[1];
     if (id === undefined) {

@@ -34,9 +34,13 @@ function api({ token = '', closed = false, redisAway = false } = {}) {
         { provider: 'google', scope: '192.0.2.0/28', class: 'ip-reputation', code: 550, strikes: 2, struck: 1, until: NOW + 1, probing: 0, note: 'listed' },
         { provider: 'yahoo', scope: '198.51.100.1', class: 'ip-rate', code: 421, strikes: 1, struck: 1, until: NOW - 1, probing: 0, note: 'slow' }
     ];
+    const failing: { check: string; detail: string; leftOut: boolean }[] = [];
+    const rounds: number[] = [];
     const pool: PoolOperations = {
         zones: () => new Map([['default', buildPool(['192.0.2.1', '198.51.100.1', '203.0.113.1'].map(address => ({ address })), RANGES)]]),
         list: () => suspensions,
+        failing: address => (address === '203.0.113.1' ? failing : []),
+        check: () => void rounds.push(NOW),
         scopeOf: text => scopeNamed(text, RANGES),
         put: async suspension => (redisAway ? Promise.reject(new Error('away')) : void suspensions.push(suspension)),
         lift: async (provider, scope) => (redisAway ? Promise.reject(new Error('away')) : void suspensions.splice(suspensions.findIndex(known => known.provider === provider && known.scope === scope), 1)),
@@ -57,7 +61,7 @@ function api({ token = '', closed = false, redisAway = false } = {}) {
         expect(logged).toEqual([]);
         return answers[0];
     }
-    return { call, switches, thrown, asked, routes, suspensions };
+    return { call, switches, thrown, asked, routes, suspensions, failing, rounds };
 }
 
 const STATUS = 'get /plugin/smart-relay/status';
@@ -66,16 +70,17 @@ const UNKNOWN = 'get /plugin/smart-relay/unknown';
 const SWITCHES = 'post /plugin/smart-relay/switches';
 const ADDRESSES = 'get /plugin/smart-relay/addresses';
 const PROVIDERS = 'get /plugin/smart-relay/providers';
+const CHECKS = 'post /plugin/smart-relay/checks';
 const SUSPENSIONS = 'get /plugin/smart-relay/suspensions';
 const SUSPEND = 'post /plugin/smart-relay/suspensions';
 const RESUME = 'del /plugin/smart-relay/suspensions/:id';
 
 describe('the API', () => {
     it('is there under /plugin/smart-relay', () => {
-        expect([...api().routes.keys()]).toEqual([STATUS, MESSAGES, UNKNOWN, SWITCHES, ADDRESSES, PROVIDERS, SUSPENSIONS, SUSPEND, RESUME]);
+        expect([...api().routes.keys()]).toEqual([STATUS, MESSAGES, UNKNOWN, SWITCHES, ADDRESSES, CHECKS, PROVIDERS, SUSPENSIONS, SUSPEND, RESUME]);
     });
 
-    it.each([STATUS, MESSAGES, SWITCHES, ADDRESSES, PROVIDERS, SUSPENSIONS, SUSPEND, RESUME])('with a token answers nobody without it: %s', async name => {
+    it.each([STATUS, MESSAGES, SWITCHES, ADDRESSES, CHECKS, PROVIDERS, SUSPENSIONS, SUSPEND, RESUME])('with a token answers nobody without it: %s', async name => {
         const { call, switches } = api({ token: 'a-token' });
         for (const authorization of [undefined, '', 'a-token', 'Bearer', 'Bearer another', 'Bearer a-tokeN', 'bearer a-token', 'Bearer a-token ']) {
             const answer = await call(name, { ...(authorization === undefined ? {} : { authorization }), body: { name: 'reroute', on: false } });
@@ -92,7 +97,7 @@ describe('the API', () => {
     it('with a closed gate shows its status and nothing else', async () => {
         const { call } = api({ closed: true });
         expect(await call(STATUS)).toEqual([200, { gate: 'closed' }]);
-        for (const name of [MESSAGES, SWITCHES, ADDRESSES, PROVIDERS, SUSPENSIONS, SUSPEND, RESUME]) {
+        for (const name of [MESSAGES, SWITCHES, ADDRESSES, CHECKS, PROVIDERS, SUSPENSIONS, SUSPEND, RESUME]) {
             expect(await call(name, { params: { id: '19b0c8d7e2f000a1b2' }, body: { name: 'reroute', on: false } })).toMatchObject([503, { code: 'GATE_CLOSED' }]);
         }
     });
@@ -185,6 +190,29 @@ describe('the pool', () => {
         expect(states(await call(ADDRESSES, { query: { state: 'suspended', zone: 'default' } }))).toEqual(['192.0.2.1 suspended']);
         expect(states(await call(ADDRESSES, { query: { zone: 'another' } }))).toEqual([]);
         expect(await call(ADDRESSES, { query: { state: 'ill' } })).toMatchObject([400, { code: 'BAD_REQUEST' }]);
+    });
+
+    it('shows what our own checks say of an address, and whether that leaves it out', async () => {
+        const { call, failing } = api();
+        failing.push({ check: 'ptr', detail: 'there is no PTR record', leftOut: false });
+        expect(states(await call(ADDRESSES))).toContain('203.0.113.1 healthy');
+        failing.push({ check: 'dnsbl', detail: 'listed at dnsbl.example (127.0.0.2)', leftOut: true });
+        expect(states(await call(ADDRESSES, { query: { state: 'left-out' } }))).toEqual(['203.0.113.1 left-out']);
+        expect(await call(ADDRESSES, { query: { state: 'left-out' } })).toMatchObject([200, { addresses: [{ checks: failing }] }]);
+    });
+
+    it('has what holds everywhere in the view of each provider', async () => {
+        const { call, suspensions } = api();
+        suspensions.push({ provider: '*', scope: '203.0.113.1', class: 'check', code: 0, strikes: 0, struck: 1, until: NOW + 1, probing: 0, note: 'listed' });
+        expect(states(await call(ADDRESSES, { query: { provider: 'yahoo' } }))).toContain('203.0.113.1 suspended');
+        const everywhere = (await shown(call)).find(({ provider }) => provider === '*');
+        expect(await call(RESUME, { params: { id: everywhere?.id } })).toMatchObject([200, { provider: '*', scope: '203.0.113.1' }]);
+    });
+
+    it('is checked when the operator asks', async () => {
+        const { call, rounds } = api();
+        expect(await call(CHECKS)).toEqual([202, { running: true }]);
+        expect(rounds).toEqual([NOW]);
     });
 
     it('shows the providers where something is suspended', async () => {

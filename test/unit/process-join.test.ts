@@ -118,7 +118,8 @@ class FakeProcess {
             addHook: (name: string, action: Action) => this.hooks.set(name, [...(this.hooks.get(name) ?? []), action]),
             addAnalyzerHook: () => undefined,
             mongodb: { collection: () => collection },
-            redis: undefined
+            redis: undefined,
+            getQueue: () => false
         };
     }
 

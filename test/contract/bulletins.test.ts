@@ -1,43 +1,23 @@
 /** What processes say of themselves, through a real Redis that may go away. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Bulletins } from '../../lib/health/bulletins';
-import { failFast } from '../../lib/health/redis';
-import { claimLoopback, type Loopback } from '../bed/services/loopback';
-import type { Service } from '../bed/services/process';
-import { startRedis } from '../bed/services/redis';
+import { failFast, type SharedRedis } from '../../lib/health/redis';
+import { useRealRedis } from './real-redis';
 
-let dir: string;
-let loopback: Loopback;
-let redis: Service & { url: string };
-let host: Redis;
-let client: Redis;
+const redis = useRealRedis();
+let client: SharedRedis;
 let now = 1_000_000;
 const warnings: string[] = [];
 
 beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), 'bulletins-'));
-    loopback = await claimLoopback();
-    redis = await startRedis({ host: loopback.host, dir });
-    host = new Redis(redis.url);
-    host.on('error', () => undefined);
-    const own = failFast(host);
+    const own = failFast(redis.place);
     await own.ready;
     client = own.client;
 });
 
-afterAll(async () => {
-    client.disconnect();
-    host.disconnect();
-    await redis.stop();
-    await loopback.release();
-    rmSync(dir, { recursive: true, force: true });
-});
+afterAll(() => client.disconnect());
 
-function bulletinsOf(process: string, content: () => Record<string, unknown>, own: Redis | undefined = client): Bulletins {
+function bulletinsOf(process: string, content: () => Record<string, unknown>, own: SharedRedis | undefined = client): Bulletins {
     return new Bulletins(own, 't:', process, content, () => now, err => warnings.push(err.message));
 }
 
@@ -58,11 +38,11 @@ it('each process sees all, itself as it is now; one that is gone fades away', as
 
     now += 11_000;
     expect((await main.read()).map(({ process }) => process)).toEqual(['main:h:2']);
-    expect(await host.hkeys('t:bulletins')).toEqual([]);
+    expect(await redis.client.hkeys('t:bulletins')).toEqual([]);
 });
 
 it('what cannot be read, and what is too long, is nothing', async () => {
-    await host.hset('t:bulletins', 'other:h:3', 'null', 'other:h:4', '{"at":"x"}');
+    await redis.client.hset('t:bulletins', 'other:h:3', 'null', 'other:h:4', '{"at":"x"}');
     const long = bulletinsOf('receiver:h:5', () => ({ text: 'x'.repeat(20_000) }));
     await long.start();
     long.stop();
@@ -71,7 +51,7 @@ it('what cannot be read, and what is too long, is nothing', async () => {
 
 it('without Redis a process knows itself, and says so once Redis is away', async () => {
     expect(await bulletinsOf('main:h:2', () => ({ a: 1 }), undefined).read()).toHaveLength(1);
-    await redis.stop();
+    await redis.server.stop();
     const main = bulletinsOf('main:h:2', () => ({ a: 1 }));
     await main.start();
     main.stop();
