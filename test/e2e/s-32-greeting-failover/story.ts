@@ -126,7 +126,7 @@ export function tellGreetingFailover(release: Release, compared: boolean): void 
     if (compared) {
         it('without connectFailover a rescue takes another turn in the queue', async () => {
             await world.restartZoneMta({ plugins: { rspamd: false, reputation: { ...REPUTATION, connectFailover: false } } });
-            const told = (await send('choosy.example', 24)).filter(({ events }) => events.length > 1);
+            const told = (await send('choosy.example', 14)).filter(({ events }) => events.length > 1);
             const [within, later] = [rescued, told].map(p50);
             expect(told.flatMap(({ events }) => events).some(isMoved)).toBe(false);
             console.log(`${release}: from the refusal to the acceptance, p50: within the attempt ${within} ms, without connectFailover ${later} ms`);
