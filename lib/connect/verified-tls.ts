@@ -4,6 +4,7 @@
  */
 import { connect as netConnect, isIP, type Socket } from 'node:net';
 import { connect as tlsConnect, type ConnectionOptions } from 'node:tls';
+import { firstReply } from './reply';
 
 export interface Target {
     host: string;
@@ -18,8 +19,6 @@ export interface Target {
     /** For the whole set-up, ms. */
     timeout: number;
 }
-
-const MAX_DIALOGUE = 16 * 1024;
 
 /**
  * Connects, and resolves to a socket that waits for an SMTP client: its next input is the server's greeting (pushed back
@@ -149,12 +148,12 @@ class Dialogue {
     }
 
     private settle(): void {
-        const whole = /^(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\r?\n/.exec(this.buffered)?.[0];
-        if (whole !== undefined && this.waiting) {
-            this.buffered = this.buffered.slice(whole.length);
-            this.waiting.resolve(whole);
+        const reply = firstReply(this.buffered);
+        if (typeof reply === 'object' && this.waiting) {
+            this.buffered = this.buffered.slice(reply.text.length);
+            this.waiting.resolve(reply.text);
             this.waiting = undefined;
-        } else if (this.failure || this.buffered.length > MAX_DIALOGUE) {
+        } else if (this.failure || reply === 'none') {
             this.waiting?.reject(this.failure ?? new Error('it does not speak SMTP'));
             this.waiting = undefined;
         }

@@ -43,6 +43,8 @@ export interface Reply {
     /** The whole reply text as received: code and enhanced status included, lines joined by a space or a newline. */
     text: string;
     stage: Stage;
+    /** No connection came about, or it ended before the session began. */
+    unconnected?: boolean;
     /** ZoneMTA repeats the connection error of an earlier delivery; nothing was tried for this one. */
     replayed?: boolean;
 }

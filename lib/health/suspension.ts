@@ -8,8 +8,8 @@
  */
 import type { Family } from '../delivery/types';
 
-/** Classes of replies that suspend. */
-export const STRUCK_CLASSES = ['ip-reputation', 'ip-rate', 'ip-ptr'] as const;
+/** Classes of replies that suspend. `network`: connections from the address fail, while others of ours get through. */
+export const STRUCK_CLASSES = ['ip-reputation', 'ip-rate', 'ip-ptr', 'network'] as const;
 
 export type StruckClass = (typeof STRUCK_CLASSES)[number];
 
@@ -49,7 +49,7 @@ export interface Strike {
     class: StruckClass;
     code: number;
     note: string;
-    /** All that the address belongs to, see `scopesOf`. */
+    /** All that the address belongs to, see `scopesOf`. With the address alone nothing wider is ever suspended. */
     scopes: readonly string[];
     /** Index of the scope that the reply blames. */
     base: number;

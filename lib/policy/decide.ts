@@ -11,11 +11,11 @@
  * | ip-rate about complaints, the domain, the sender, URLs | core                   | never                            |
  * | ip-ptr         | reroute once                                                   | after that attempt               |
  * | greylist       | the same address, the schedule; another one after two tries    | never                            |
- * | network        | core                                                           | only with an explicit relayAfter |
+ * | network        | with evidence that others of ours get through: reroute, up to `attempts`; else core | only with an explicit relayAfter |
  * | all others     | core                                                           | never                            |
  *
- * What each class suspends (blamedBy): ip-reputation, ip-ptr and an ip-rate about our address the scope that the reply blames; all
- * others nothing. A delivery that finds all addresses suspended is not tried: it goes to the relay at once (by limits, or a
+ * What each class suspends (blamedBy): ip-reputation, ip-ptr and an ip-rate about our address the scope that the reply blames; network
+ * with evidence the address; all others nothing. A delivery that finds all addresses suspended is not tried: it goes to the relay at once (by limits, or a
  * provider's 4xx: after relayAfter of ip-rate), without a relay it follows the schedule.
  *
  * Over the budget, or with rerouting switched off, a refusal follows ZoneMTA's ordinary schedule, and the relay is the end
@@ -67,6 +67,8 @@ export interface Situation {
     /** Where in the conversation it was refused. */
     stage: Stage;
     settings: PolicySettings;
+    /** Set when it did not connect, and others of our addresses get through now. */
+    othersReach?: boolean;
     /** Healthy pool addresses that could reach the destination and that this delivery has not tried, this attempt counted as tried. */
     untried: number;
     /** Addresses that it could try but for their suspension. */
@@ -109,6 +111,8 @@ export function rerouteLimit(reply: Classification, settings: PolicySettings): n
     switch (reply.class) {
         case 'ip-reputation':
             return reply.scope === 'provider' ? 0 : settings.attempts;
+        case 'network':
+            return settings.attempts;
         case 'ip-ptr':
             return Math.min(1, settings.attempts);
         case 'ip-rate':
@@ -130,9 +134,9 @@ export function decide(situation: Situation): Decision {
 export type Blamed = 'address' | 'subnet' | 'family' | 'provider';
 
 /** What a refusal in the pool suspends; undefined: nothing. `global` is the address too: that it is refused everywhere, DNS has to confirm (lib/process/evidence.ts). */
-export function blamedBy(reply: Classification): { class: StruckClass; scope: Blamed } | undefined {
+export function blamedBy(reply: Classification, othersReach = false): { class: StruckClass; scope: Blamed } | undefined {
     const struck = STRUCK_CLASSES.find(name => name === reply.class);
-    if (struck === undefined || (struck === 'ip-rate' && !isAboutUs(reply))) {
+    if (struck === undefined || (struck === 'ip-rate' && !isAboutUs(reply)) || (struck === 'network' && !othersReach)) {
         return undefined;
     }
     const scope = (['subnet', 'family', 'provider'] as const).find(name => name === reply.scope) ?? 'address';
@@ -162,7 +166,7 @@ function decideInPool(situation: Situation): Decision {
         case 'greylist':
             return deferred({ ...situation, state: pinned(situation) }, 'greylisted') ?? { verdict: { action: 'bounce', reason: 'greylisted to the end of the schedule' }, state };
         case 'network':
-            return handedOverAfter(situation, reply.class) ?? core(situation, 'network');
+            return (situation.othersReach ? rerouted(situation) : undefined) ?? handedOverAfter(situation, reply.class) ?? core(situation, 'network');
         default:
             return core(situation, `another address would not help: ${reply.class}`);
     }
@@ -212,7 +216,8 @@ function rerouted(situation: Situation): Decision | undefined {
     const base = settings.delays[Math.min(state.reroutes, settings.delays.length - 1)] ?? 0;
     const delay = Math.round(base * (1 - JITTER + 2 * JITTER * random()));
     const { pin: _forgotten, ...rest } = state;
-    return { verdict: { action: 'reroute', delay, reason: reply.class }, state: { ...rest, reroutes: state.reroutes + 1 } };
+    const reason = reply.class === 'network' ? 'others of our addresses get through' : reply.class;
+    return { verdict: { action: 'reroute', delay, reason }, state: { ...rest, reroutes: state.reroutes + 1 } };
 }
 
 /** Would be rerouted but for the brake: ZoneMTA's schedule. */

@@ -30,7 +30,7 @@ interface Applicant {
  * health holds back, and a probe is claimed only where there is a slot for it.
  */
 export async function admit(services: Services, applicant: Applicant): Promise<Admission> {
-    const { health, settings, pace, bursts, now } = services;
+    const { health, pace, bursts } = services;
     const { delivery, provider, choice } = applicant;
     const turn = turnOf(delivery);
     const drawn = choose(choice);
@@ -52,7 +52,7 @@ export async function admit(services: Services, applicant: Applicant): Promise<A
             kept: turn?.address ?? burst,
             // where it stands in line is full for others
             isFull: entry => entry.address !== turn?.address && pace.isFull(provider, entry.address),
-            isNew: entry => settings.randomIp !== undefined && allowanceOf(entry, now(), settings.randomIp.warmUp) !== undefined
+            isNew: entry => isWarmingUp(services, entry)
         })
     );
     if (admission.kind !== 'go' || !admission.address) {
@@ -70,6 +70,11 @@ export async function admit(services: Services, applicant: Applicant): Promise<A
     // somebody else probes it; its slot is lost
     const standing = (entry: PoolAddress) => (choice.health.standing(entry) === 'open' ? 'open' : 'shut');
     return admit(services, { ...applicant, choice: { ...choice, health: { ...choice.health, standing } } });
+}
+
+/** Has this address an allowance that still grows? */
+export function isWarmingUp({ settings, now }: Pick<Services, 'settings' | 'now'>, entry: PoolAddress): boolean {
+    return settings.randomIp !== undefined && allowanceOf(entry, now(), settings.randomIp.warmUp) !== undefined;
 }
 
 /** Asks the pace for a slot from one of the offered addresses. */

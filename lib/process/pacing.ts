@@ -43,7 +43,7 @@ export async function leavePace({ flights, pace, waiting, now, random }: Service
         waiting.note(flight.destination.provider, delay);
         setCourse(delivery, err, { state: stateOf(delivery), delay, countChange: -1, turn: { ...flight.turn, at: now() + delay } });
         wakeZone(app, zoneOf(delivery), delay);
-    } else if (flight?.underWay) {
-        await pace.release(flight.destination.provider, flight.address, `${delivery.id}.${delivery.seq}`);
+    } else if (flight?.countedAs !== undefined) {
+        await pace.release(flight.destination.provider, flight.countedAs, `${delivery.id}.${delivery.seq}`);
     }
 }

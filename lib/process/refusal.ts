@@ -9,13 +9,24 @@ import { countSuspended, countUntried } from '../pool/choose';
 import { placeOf } from '../pool/pool';
 import { relaysFor } from '../relay/eligible';
 import type { PluginApp } from '../zonemta/app';
-import { deferredCount, plainAddress, readReply, setCourse, sourceOf, stateOf, wakeZone, zoneOf, type Course } from '../zonemta/delivery';
+import { deferredCount, forgetFailure, plainAddress, readReply, setCourse, sourceOf, stateOf, wakeZone, zoneOf, type Course } from '../zonemta/delivery';
 import { messageFacts } from '../zonemta/message';
 import { globalListNamed } from './evidence';
 import type { LogCode } from './log';
 import type { Flight, Services } from './services';
 
 type Connection = SenderConnection | false | undefined;
+
+/** A refused attempt, before anything follows from it. */
+export interface Refused {
+    /** State before this attempt. */
+    before: DeliveryState;
+    attempt: Attempt;
+    reply: Classification;
+    stage: Stage;
+    /** It did not connect, and others of ours do. */
+    othersReach: boolean;
+}
 
 /**
  * Decides about a refused delivery of a pool or relay zone. Deliveries of other zones are ZoneMTA's, and so are errors
@@ -32,19 +43,24 @@ export async function handleRefusal(services: Services, app: PluginApp, delivery
         return;
     }
     const classified = flight.held ? classOfHeld(flight.held) : services.classify(reply, flight.destination.provider);
-    const described = describe(services, delivery, connection, flight, classified, reply.code, reply.text);
+    const described = describe(services, flight, viaOf(delivery, connection, flight), classified, reply.code, reply.text);
     const attempt: Attempt = reply.replayed ? { ...described, address: '', family: '' } : described;
+    const othersReach = reply.unconnected === true && before.phase === 'pool' && failedAlone(services, attempt);
+    const refused: Refused = { before, attempt, reply: classified, stage: reply.stage, othersReach };
     if (before.phase === 'pool' && !flight.held) {
-        await suspend(services, delivery, attempt, classified);
+        await suspend(services, delivery, refused);
     }
-    const decision = await decideWithBrakes(services, delivery, situationOf(services, delivery, flight, before, attempt, classified, reply.stage));
+    const decision = await judge(services, delivery, flight, refused);
     const state = withAttempt(decision.state, attempt);
-    await record(services, delivery, attempt, decision.verdict, before, classified);
+    await record(services, delivery, refused, decision.verdict);
     if (services.settings.shared.shadow) {
         return;
     }
     setCourse(delivery, err, courseOf(decision.verdict, state, deferredCount(delivery)));
     if (decision.verdict.action === 'reroute' || decision.verdict.action === 'relay') {
+        if (reply.unconnected) {
+            forgetFailure(app, delivery);
+        }
         wakeZone(app, decision.verdict.action === 'relay' ? decision.verdict.zone : zoneOf(delivery), decision.verdict.delay);
     }
 }
@@ -58,21 +74,22 @@ export async function handleDelivered(services: Services, delivery: SenderDelive
     const state = stateOf(delivery);
     const accepted: Classification = { class: 'other', ipRelated: false, scope: 'none', rule: 'accepted', hints: {} };
     const source = delivery.status?.ip ?? flight.address;
-    const attempt = { ...describe(services, delivery, undefined, flight, accepted, 250, response), address: source, family: familyOf(source) };
+    const attempt = describe(services, flight, { ...viaOf(delivery, undefined, flight), address: source }, accepted, 250, response);
     await clear(services, flight, state, source);
     services.log.event('DELIVERED', { ...ids(delivery), ...facts(attempt), attempts: state.attempts.length + 1 });
     await services.history.write({ ...keys(delivery), event: { kind: 'delivered', attempt, zone: zoneOf(delivery), phase: state.phase } });
 }
 
 /** Suspends what the reply blames, for all processes. Awaited, so that the decision knows what is left. */
-async function suspend(services: Services, delivery: SenderDelivery, attempt: Attempt, reply: Classification): Promise<void> {
+export async function suspend(services: Services, delivery: SenderDelivery, { attempt, reply, othersReach }: Refused): Promise<void> {
     const { settings, health, log, now } = services;
-    const blamed = blamedBy(reply);
+    const blamed = blamedBy(reply, othersReach);
     const place = placeOf(attempt.address, settings.shared);
     if (!blamed || !place || settings.shared.shadow) {
         return;
     }
-    const scopes = scopesOf(place);
+    // several addresses that cannot connect are no sign against their range: that is what the evidence is for
+    const scopes = blamed.class === 'network' ? [place.address] : scopesOf(place);
     const { provider, code, response } = attempt;
     const retryAfter = (reply.hints.retryAfter ?? 0) * 1000;
     const doubtful = blamed.class === 'ip-ptr' && !(await confirmsPtr(services, place.address, provider, response));
@@ -114,6 +131,12 @@ async function confirmsPtr({ evidence, log }: Services, address: string, provide
     return isWrong;
 }
 
+/** Notes that this address could not connect. Do others? */
+export function failedAlone({ reachability, now }: Services, { provider, address }: Attempt): boolean {
+    reachability.failed(provider, address, now());
+    return reachability.othersReach(provider, address, now());
+}
+
 /** An accepted delivery shows that its address is welcome again. */
 async function clear({ settings, health, log }: Services, flight: Flight, state: DeliveryState, source: string): Promise<void> {
     const place = placeOf(source, settings.shared);
@@ -137,10 +160,10 @@ function classOfHeld(held: Suspension): Classification {
 
 function heldBy({ class: reason, scope, code }: Suspension): Held {
     const forNow = scope === 'provider' && code > 0 && code < 500;
-    return reason === 'ip-rate' || forNow ? 'temporary' : 'final';
+    return reason === 'ip-rate' || reason === 'network' || forNow ? 'temporary' : 'final';
 }
 
-function situationOf(services: Services, delivery: SenderDelivery, flight: Flight, state: DeliveryState, attempt: Attempt, reply: Classification, stage: Stage): Situation {
+function situationOf(services: Services, delivery: SenderDelivery, flight: Flight, { before: state, attempt, reply, stage, othersReach }: Refused): Situation {
     const { settings, switches } = services;
     const { provider, reachable } = flight.destination;
     const zone = zoneOf(delivery);
@@ -162,6 +185,7 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
             relayAfter: settings.relay?.relayAfter ?? {},
             maxAge: settings.relay?.maxAge ?? 0
         },
+        othersReach,
         untried: countUntried(left),
         suspended: countSuspended(left),
         held: flight.held && heldBy(flight.held),
@@ -176,8 +200,9 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
     };
 }
 
-/** A reroute is paid for from the budget; when that is spent, the policy is asked again without it. */
-async function decideWithBrakes(services: Services, delivery: SenderDelivery, situation: Situation): Promise<Decision> {
+/** Asks the policy. A reroute is paid for from the budget; when that is spent, the policy is asked again without it. */
+export async function judge(services: Services, delivery: SenderDelivery, flight: Flight, refused: Refused): Promise<Decision> {
+    const situation = situationOf(services, delivery, flight, refused);
     const decision = decide(situation);
     if (decision.verdict.action !== 'reroute') {
         return decision;
@@ -210,7 +235,8 @@ function courseOf(verdict: Verdict, state: DeliveryState, deferred: number): Cou
     }
 }
 
-async function record(services: Services, delivery: SenderDelivery, attempt: Attempt, verdict: Verdict, before: DeliveryState, reply: Classification): Promise<void> {
+/** Notes a refused attempt and its verdict in history and log. */
+export async function record(services: Services, delivery: SenderDelivery, { attempt, before, reply }: Refused, verdict: Verdict): Promise<void> {
     const { log, history, settings } = services;
     const code: LogCode = `ATTEMPT_${verdict.action.toUpperCase() as Uppercase<Verdict['action']>}`;
     log.event(code, { ...ids(delivery), ...facts(attempt), scope: reply.scope, reason: verdict.reason, shadow: settings.shared.shadow ? 'yes' : undefined });
@@ -226,15 +252,28 @@ async function record(services: Services, delivery: SenderDelivery, attempt: Att
     await history.write({ ...keys(delivery), ...unknown, event: { kind: 'attempt', attempt, verdict: verdict.action, reason: verdict.reason, zone, phase: before.phase, ...next } });
 }
 
-function describe(services: Services, delivery: SenderDelivery, connection: Connection, flight: Flight, reply: Classification, code: number, text: string): Attempt {
-    const address = sourceOf(connection) || plainAddress(delivery.localAddress) || flight.address;
+/** The way that an attempt took. */
+interface Via {
+    address: string;
+    mx: string;
+}
+
+function viaOf(delivery: SenderDelivery, connection: Connection, flight: Flight): Via {
+    return {
+        address: sourceOf(connection) || plainAddress(delivery.localAddress) || flight.address,
+        mx: (connection && connection.options.servername) || delivery.mxHostname || ''
+    };
+}
+
+/** The attempt as it stands in state, history and log. */
+export function describe(services: Services, flight: Flight, { address, mx }: Via, reply: Classification, code: number, text: string): Attempt {
     const at = services.now();
     return {
         at,
         address,
         family: familyOf(address),
         provider: flight.destination.provider,
-        mx: (connection && connection.options.servername) || delivery.mxHostname || '',
+        mx,
         class: reply.class,
         rule: reply.rule,
         code,

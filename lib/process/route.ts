@@ -4,7 +4,7 @@ import { countsConnections } from '../health/pace';
 import { choose, chooseOther } from '../pool/choose';
 import type { PoolAddress } from '../pool/pool';
 import { ConnectFailure } from '../zonemta/app';
-import { knowConnection, setRoute, stateOf, zoneOf } from '../zonemta/delivery';
+import { knowConnection, setRoute, sourceOf, stateOf, zoneOf, type Source } from '../zonemta/delivery';
 import { portOf, zoneConfig } from '../zonemta/host';
 import { admit, type Admission, type HealthyChoice } from './admission';
 import type { Services } from './services';
@@ -46,7 +46,8 @@ export async function routeDelivery(services: Services, delivery: SenderDelivery
         case 'go':
     }
     const first = admission.address;
-    services.flights.set(delivery, { startedAt, destination, address: first?.address ?? '', underWay: !settings.shared.shadow && countsConnections(services.paceOf(provider)) });
+    const isCounted = !settings.shared.shadow && countsConnections(services.paceOf(provider));
+    services.flights.set(delivery, { startedAt, destination, address: first?.address ?? '', ...(isCounted ? { countedAs: first?.address ?? '' } : {}) });
     if (settings.reputation && state.attempts.length === 0 && !settings.shared.shadow) {
         await services.budget.countFirst(provider);
     }
@@ -66,15 +67,19 @@ export async function routeDelivery(services: Services, delivery: SenderDelivery
 }
 
 /** Notes which connection the attempt really has; ZoneMTA may reuse one, or have fallen back to the other family. */
-export function knowRoute({ settings, host }: Services, delivery: SenderDelivery, connection: SenderConnection): void {
+export function knowRoute({ settings, host, flights, reachability, now }: Services, delivery: SenderDelivery, connection: SenderConnection): void {
     const zone = zoneOf(delivery);
     if (settings.shared.zones.includes(zone) && !settings.shared.shadow) {
         knowConnection(delivery, connection, portOf(host, zone));
+        const provider = flights.get(delivery)?.destination.provider;
+        if (provider !== undefined) {
+            reachability.reached(provider, sourceOf(connection), now());
+        }
     }
 }
 
 /** An address without a name of its own keeps the EHLO name that ZoneMTA found for its zone. */
-function named(entry: PoolAddress, delivery: SenderDelivery): { address: string; name: string; family: PoolAddress['family'] } {
+export function named(entry: PoolAddress, delivery: SenderDelivery): Source {
     const given = (entry.family === 'ipv6' ? delivery.zoneAddressIPv6 : delivery.zoneAddressIPv4) ?? delivery.zoneAddress;
     const fallback = typeof given === 'object' ? (given.name ?? '') : '';
     return { address: entry.address, name: entry.name || fallback, family: entry.family };

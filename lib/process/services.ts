@@ -14,6 +14,7 @@ import { MemoryHealth } from '../health/memory-health';
 import { MemoryPace } from '../health/memory-pace';
 import { PoolHealth } from '../health/pool-health';
 import { PoolPace } from '../health/pool-pace';
+import { Reachability } from '../health/reachability';
 import { failFast, listen, type RedisPlace, type SharedRedis } from '../health/redis';
 import { RedisHealth } from '../health/redis-health';
 import { RedisPace } from '../health/redis-pace';
@@ -35,7 +36,7 @@ import type { RspamdSettings } from '../settings/rspamd';
 import { reputationSchema } from '../settings/reputation';
 import type { PluginApp } from '../zonemta/app';
 import { sweepSpool } from '../zonemta/body';
-import type { Turn } from '../zonemta/delivery';
+import type { Source, Turn } from '../zonemta/delivery';
 import { deferTimes, hostConfig, nameserversOf, senderProcesses, senderZone, type HostConfig } from '../zonemta/host';
 import { instanceOf } from '../zonemta/orphans';
 import type { Gate } from './gate';
@@ -56,8 +57,10 @@ export interface Flight {
     held?: Suspension;
     /** Why there was no attempt: it is over the pace, and waits for its turn. */
     turn?: Turn;
-    /** Counted by the pace until it ends. */
-    underWay?: boolean;
+    /** The address under which the pace counts it until it ends. */
+    countedAs?: string;
+    /** The attempt has gone on from this address, after the drawn one was refused in the greeting, or could not connect. */
+    moved?: Source;
 }
 
 /** Messages that the scan has decided, since the start of the process. */
@@ -97,6 +100,8 @@ export interface Services {
     paceOf: (provider: string) => ProviderPace;
     waiting: WaitingCounter;
     bursts: Bursts;
+    /** Who of us gets through to whom. */
+    reachability: Reachability;
     destinations: Destinations;
     classify(reply: Reply, provider: string): Classification;
     /** Usable addresses of a zone's pool. */
@@ -183,6 +188,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         paceOf,
         waiting: new WaitingCounter(log),
         bursts: new Bursts(settings.randomIp?.burst ?? 1),
+        reachability: new Reachability(),
         destinations: new Destinations(hostResolver, providers, now),
         classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,

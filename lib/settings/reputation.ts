@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { table } from './tables';
 import { duration } from './units';
-import { dnsLists, numberBetween, wholeNumber } from './values';
+import { dnsLists, flag, numberBetween, wholeNumber } from './values';
 
 const DELAYS = 'a list of 1 to 20 durations like "30s"';
 
@@ -26,6 +26,7 @@ export const reputationSchema = table({
         '5s',
         '30s'
     ]),
+    connectFailover: v.optional(flag, true),
     rerouteBudget: v.optional(
         table({
             share: v.optional(numberBetween(0, 10), 0.5),
@@ -38,7 +39,8 @@ export const reputationSchema = table({
         table({
             'ip-reputation': coolDown('10m', 3, '24h'),
             'ip-rate': coolDown('2m', 2, '1h'),
-            'ip-ptr': coolDown('6h', 2, '24h')
+            'ip-ptr': coolDown('6h', 2, '24h'),
+            network: coolDown('5m', 2, '1h')
         }),
         {}
     ),
@@ -47,8 +49,9 @@ export const reputationSchema = table({
 });
 
 /**
- * `delays` are in milliseconds, never empty; the last one repeats. `rerouteBudget`: `share` of the first attempts of the
- * last five minutes at a provider, `floor` reroutes a minute and provider, `perSender` reroutes an hour.
- * `coolDown` by class of reply, ms. `rangeAfter`: refused parts that suspend a range. `globalLists`: DNS zones.
+ * `connectFailover`: an address that is refused in the greeting, or cannot connect, is changed within the attempt. `delays` are in
+ * milliseconds, never empty; the last one repeats. `rerouteBudget`: `share` of the first attempts of the last five minutes at a provider,
+ * `floor` reroutes a minute and provider, `perSender` reroutes an hour. `coolDown` by class of reply, ms. `rangeAfter`: refused parts
+ * that suspend a range. `globalLists`: DNS zones.
  */
 export type ReputationSettings = v.InferOutput<typeof reputationSchema>;

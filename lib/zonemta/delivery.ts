@@ -17,10 +17,17 @@ export function isRelayed(delivery: Record<string, unknown>): boolean {
     return readState(delivery[STATE], '').phase === 'relay';
 }
 
+/** An address of ours, and the name that it greets with. */
+export interface Source {
+    address: string;
+    name: string;
+    family: Family;
+}
+
 /** What a delivery is sent from and to: `first` is tried before `other`. */
 export interface Route {
-    first: { address: string; name: string; family: Family };
-    other?: { address: string; name: string; family: Family } | undefined;
+    first: Source;
+    other?: Source | undefined;
     hosts: readonly { exchange: string; priority: number; A: readonly string[]; AAAA: readonly string[] }[];
     /** Keeps to one MX (greylisting). */
     mx?: string | undefined;
@@ -68,6 +75,22 @@ export function setRoute(delivery: SenderDelivery, route: Route): void {
     if (mx.length > 0) {
         delivery.mx = mx;
     }
+}
+
+/** The attempt goes on from another address of the same family: when ZoneMTA connects again, without TLS perhaps, it is from there. */
+export function setSource(delivery: SenderDelivery, source: Source, port: number): void {
+    if ('zoneAddress' in delivery) {
+        delivery.zoneAddress = { ...source };
+    } else {
+        delivery[source.family === 'ipv6' ? 'zoneAddressIPv6' : 'zoneAddressIPv4'] = { ...source };
+    }
+    delivery.connectionKey = connectionKey(source.address, delivery.domain ?? '', port);
+}
+
+/** Keeps a state for the rest of this attempt, and with the delivery if ZoneMTA defers it. */
+export function keepState(delivery: SenderDelivery, state: DeliveryState): void {
+    delivery[STATE] = state;
+    delivery.updates = { ...delivery.updates, [STATE]: state };
 }
 
 /** Key of a kept connection: another address is another connection. */
@@ -131,7 +154,9 @@ export function readReply(connection: SenderConnection | false | undefined, err:
     if (code === 0 && !connection && err.netConnected === undefined) {
         return { code, text, stage: 'none', replayed: true };
     }
-    return { code, text, stage: stageOf(err, code, connection) };
+    // what failed in DNS, or by the recipient's MTA-STS policy, has another category
+    const unconnected = code === 0 && !connection && err.category === 'network';
+    return { code, text, stage: stageOf(err, code, connection), ...(unconnected ? { unconnected } : {}) };
 }
 
 function stageOf(err: SenderDeliveryError, code: number, connection: SenderConnection | false | undefined): Stage {
@@ -208,12 +233,26 @@ export function deferredCount(delivery: SenderDelivery): number {
  * The note is cleared twice, since the deferral may still be on its way to the database.
  */
 export function wakeZone(app: PluginApp, zone: string, delay: number): void {
-    const queue = app.getQueue() as false | { sendCommand?(command: object, done: () => void): void };
     for (const after of WAKE_AFTER) {
-        setTimeout(() => {
-            if (queue && queue.sendCommand) {
-                queue.sendCommand({ cmd: 'CLEARCACHE', key: `empty:${zone}` }, () => undefined);
-            }
-        }, delay + after).unref();
+        setTimeout(() => clearNote(app, `empty:${zone}`), delay + after).unref();
+    }
+}
+
+/**
+ * Has ZoneMTA forget that it could not connect for this delivery. It would fail all deliveries of the zone to the same MX host for two
+ * minutes, from whatever address they go out (lib/sender.js, getConnectionWithCache).
+ */
+export function forgetFailure(app: PluginApp, delivery: SenderDelivery): void {
+    const { mx, domain, mxAuth, mxPort } = delivery;
+    const named = [zoneOf(delivery), 'domain', mx?.[0]?.exchange || domain, mxAuth && mxAuth.user].filter(Boolean).join(':');
+    // the port is in the key only when it stood on the delivery before ZoneMTA put it there
+    clearNote(app, named);
+    clearNote(app, `${named}:${mxPort}`);
+}
+
+function clearNote(app: PluginApp, key: string): void {
+    const queue = app.getQueue() as false | { sendCommand?(command: object, done: () => void): void };
+    if (queue && queue.sendCommand) {
+        queue.sendCommand({ cmd: 'CLEARCACHE', key }, () => undefined);
     }
 }

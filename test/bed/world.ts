@@ -43,6 +43,8 @@ export interface WorldOptions extends Changes {
     postfix?: boolean;
     /** Sender processes of the default zone. */
     processes?: number;
+    /** The destinations offer STARTTLS. */
+    mxTls?: boolean;
     /** The ledger of the destinations keeps whole messages. */
     keepMail?: boolean;
     /** Other tables of ZoneMTA's configuration, over the world's own; those in `plugins` are added. */
@@ -115,10 +117,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         const pool = poolOf(k, ipv6);
         const names = new Map(pool.all.map((address, index) => [address, `out${index + 1}.provider.example`]));
 
-        const farm = await stoppable(MxFarm.start({ k, destinations: ipv6 ? planned : options.destinations(pool), port: MX_PORT, ipv6, keepRaw: options.keepMail === true }));
-        const sink = await stoppable(Sink.start({ k, domains: [SENDER_DOMAIN], port: MX_PORT }));
         mkdirSync(join(dir, 'ca'));
         const authority = await makeAuthority(join(dir, 'ca'));
+        const tls = options.mxTls ? { tls: await authority.issue('mx.example') } : {};
+        const farm = await stoppable(MxFarm.start({ k, destinations: ipv6 ? planned : options.destinations(pool), port: MX_PORT, ipv6, keepRaw: options.keepMail === true, ...tls }));
+        const sink = await stoppable(Sink.start({ k, domains: [SENDER_DOMAIN], port: MX_PORT }));
         const relay = await stoppable(
             RelayServer.start({ k, authority, user: RELAY_USER, password: RELAY_PASSWORD, ports: { starttls: 2587, tls: 2465 }, ...(options.relayRefuses ? { refuses: options.relayRefuses } : {}) })
         );

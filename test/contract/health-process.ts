@@ -14,7 +14,7 @@ export interface HealthProcess {
 }
 
 const COOL_DOWN = { first: 600_000, factor: 3, maximum: 86_400_000 };
-const LIMITS: HealthLimits = { coolDown: { 'ip-reputation': COOL_DOWN, 'ip-rate': COOL_DOWN, 'ip-ptr': COOL_DOWN }, rangeAfter: 3 };
+const LIMITS: HealthLimits = { coolDown: { 'ip-reputation': COOL_DOWN, 'ip-rate': COOL_DOWN, 'ip-ptr': COOL_DOWN, network: COOL_DOWN }, rangeAfter: 3 };
 
 export const placeOf = (n: number): Place => ({ address: `192.0.2.${n}`, family: 'ipv4', ranges: [`192.0.2.${n - (n % 16)}/28`, '192.0.2.0/24'] });
 

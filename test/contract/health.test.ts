@@ -17,7 +17,8 @@ const LIMITS: HealthLimits = {
     coolDown: {
         'ip-reputation': { first: 10 * MINUTE, factor: 3, maximum: 24 * HOUR },
         'ip-rate': { first: 2 * MINUTE, factor: 2, maximum: HOUR },
-        'ip-ptr': { first: 6 * HOUR, factor: 2, maximum: 24 * HOUR }
+        'ip-ptr': { first: 6 * HOUR, factor: 2, maximum: 24 * HOUR },
+        network: { first: 5 * MINUTE, factor: 2, maximum: HOUR }
     },
     rangeAfter: 3
 };
@@ -135,6 +136,14 @@ describe.each(Object.entries(STORES))('suspensions in %s', (_name, make) => {
         expect(await struck('192.0.2.4')).toEqual([]);
         expect(await struck('192.0.2.17')).toEqual(['192.0.2.17']);
         expect(await struck('192.0.2.33')).toEqual(['192.0.2.33', '192.0.2.0/24']);
+    });
+
+    it('never widen where the address alone is struck, as one that cannot connect', async () => {
+        const store = make(LIMITS);
+        for (let n = 1; n <= 9; n++) {
+            const changes = await store.strike(strikeOf(`192.0.2.${16 * n}`, START + n, { class: 'network', code: 0, scopes: [`192.0.2.${16 * n}`], accepted: [0] }));
+            expect(changes).toMatchObject([{ scope: `192.0.2.${16 * n}`, suspension: { class: 'network', strikes: 1 } }]);
+        }
     });
 
     it('widen from the /64 to the /48 likewise', async () => {
@@ -262,7 +271,7 @@ type Step =
 const address = fc.constantFrom('192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.17', '192.0.2.33', '198.51.100.1', '2001:db8:1:1::1', '2001:db8:1:2::1', '2001:db8:1:3::1');
 const wait = fc.constantFrom(0, 0, SECOND, 31 * SECOND, 3 * MINUTE, 11 * MINUTE, 2 * HOUR, 30 * HOUR);
 const step: fc.Arbitrary<Step> = fc.oneof(
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('strike' as const), address, reason: fc.constantFrom<StruckClass>('ip-reputation', 'ip-rate', 'ip-ptr'), base: fc.constantFrom(0, 0, 0, 1, 2, 3, 4), message: fc.constantFrom('a', 'b', 'c'), retryAfter: fc.constantFrom(0, 0, 90 * MINUTE), accepted: fc.constantFrom(-1, -1, -1, 0, 5 * SECOND), wait }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('strike' as const), address, reason: fc.constantFrom<StruckClass>('ip-reputation', 'ip-rate', 'ip-ptr', 'network'), base: fc.constantFrom(0, 0, 0, 1, 2, 3, 4), message: fc.constantFrom('a', 'b', 'c'), retryAfter: fc.constantFrom(0, 0, 90 * MINUTE), accepted: fc.constantFrom(-1, -1, -1, 0, 5 * SECOND), wait }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('succeed' as const, 'claim' as const, 'lift' as const), address, level: fc.nat(4), ago: fc.constantFrom(0, SECOND, MINUTE), wait }) }
 );
 

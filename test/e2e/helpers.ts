@@ -40,7 +40,7 @@ export interface MessageEvent {
     verdict?: string;
     reason?: string;
     phase?: string;
-    attempt?: { class: string; address: string; rule: string };
+    attempt?: { at: number; class: string; address: string; rule: string; code: number };
 }
 
 /** The trail of a message, as the API shows it. */

@@ -8,7 +8,7 @@ import { SuspensionTable } from '../../lib/health/table';
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const COOL_DOWN = { first: 10 * MINUTE, factor: 3, maximum: 24 * HOUR };
-const LIMITS: HealthLimits = { coolDown: { 'ip-reputation': COOL_DOWN, 'ip-rate': COOL_DOWN, 'ip-ptr': COOL_DOWN }, rangeAfter: 3 };
+const LIMITS: HealthLimits = { coolDown: { 'ip-reputation': COOL_DOWN, 'ip-rate': COOL_DOWN, 'ip-ptr': COOL_DOWN, network: COOL_DOWN }, rangeAfter: 3 };
 
 /** Far apart, so that none widens. */
 const PLACES = [1, 2, 3].map(n => ({ address: `${n}.0.2.1`, family: 'ipv4' as const, ranges: [`${n}.0.2.0/28`, `${n}.0.2.0/24`] }));

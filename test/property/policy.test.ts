@@ -24,6 +24,8 @@ interface Event {
     /** Time that the attempt takes, and that it waited for a free sender. */
     ms: number;
     /** The socket's address is not known. */
+    /** Others of ours get through. */
+    othersReach: boolean;
     nameless: boolean;
 }
 
@@ -100,6 +102,7 @@ function live(world: World): Life {
             reply: event.reply,
             stage: event.code % 7 === 0 ? 'auth' : 'rcpt',
             settings,
+            othersReach: event.othersReach,
             untried: countUntried({ pool, reachable, tried: [...tried, address] }),
             suspended: 0,
             brake: event.brake,
@@ -161,6 +164,7 @@ const event = fc.record<Event>({
     brake: fc.constantFrom('free', 'free', 'spent', 'off'),
     relayOn: fc.integer({ min: 0, max: 4 }).map(n => n > 0),
     ms: fc.integer({ min: 0, max: 30_000 }),
+    othersReach: fc.boolean(),
     nameless: fc.integer({ min: 0, max: 9 }).map(n => n === 0)
 });
 

@@ -1,7 +1,7 @@
 /** The connection to the relay: encrypted to the right server, or none at all. Real TLS on loopback; the client is nodemailer, as in ZoneMTA. */
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { connectVerified, type Target } from '../../lib/connect/verified-tls';
 import { makeAuthority, RelayServer, type Authority } from '../bed/internet';
 import { claimLoopback, type Loopback } from '../bed/services/loopback';
+import { answering, startScripted, type ScriptedServer } from './scripted-server';
 
 const USER = 'us';
 const PASSWORD = 'open-sesame';
@@ -81,36 +82,11 @@ function logIn(socket: Socket): Promise<void> {
     });
 }
 
-/** A server that says what it is told to say: `talk` gets each connection. Keeps what clients have sent. */
-async function scripted(talk: (socket: Socket) => void): Promise<{ host: string; port: number; heard: () => string }> {
-    let heard = '';
-    const open = new Set<Socket>();
-    const server: Server = createServer(socket => {
-        open.add(socket);
-        socket.on('data', chunk => (heard += chunk.toString('latin1')));
-        socket.on('error', () => undefined);
-        talk(socket);
-    });
-    server.listen(0, loopback.host);
-    await once(server, 'listening');
-    cleanUps.push(async () => {
-        open.forEach(socket => socket.destroy());
-        await new Promise(resolve => server.close(resolve));
-    });
-    return { host: loopback.host, port: (server.address() as AddressInfo).port, heard: () => heard };
-}
-
-/** Answers each line with the next reply. */
-function answering(greeting: string, ...replies: string[]): (socket: Socket) => void {
-    return socket => {
-        socket.write(greeting);
-        socket.on('data', () => {
-            const reply = replies.shift();
-            if (reply !== undefined) {
-                socket.write(reply);
-            }
-        });
-    };
+/** A server that says what it is told to say: `talk` gets each connection. */
+async function scripted(talk: (socket: Socket) => void): Promise<ScriptedServer> {
+    const server = await startScripted(loopback.host, talk);
+    cleanUps.push(() => server.stop());
+    return server;
 }
 
 describe('the relay with the right certificate', () => {
@@ -200,11 +176,9 @@ describe('a relay that is not well', () => {
     });
 
     it('is named when nobody listens', async () => {
-        const server = createServer().listen(0, loopback.host);
-        await once(server, 'listening');
-        const { port } = server.address() as AddressInfo;
-        await new Promise(resolve => server.close(resolve));
-        await expect(connectVerified(target({ host: loopback.host, port }))).rejects.toThrow(/ECONNREFUSED/);
+        const server = await startScripted(loopback.host, () => undefined);
+        await server.stop();
+        await expect(connectVerified(target(server))).rejects.toThrow(/ECONNREFUSED/);
     });
 
     it('cannot fill the memory with a greeting that does not end', async () => {

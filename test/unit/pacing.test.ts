@@ -61,9 +61,9 @@ describe('a delivery over the pace', () => {
 });
 
 describe('a delivery that was under way', () => {
-    it.each([true, false])('is released when it ends (refused: %s), and left alone otherwise', async failed => {
+    it.each([true, false])('is released when it ends (refused: %s), as it was counted, whatever address it went on from', async failed => {
         const { end, released } = sender();
-        const { err, delivery } = await end({ underWay: true }, failed);
+        const { err, delivery } = await end({ address: '192.0.2.7', countedAs: '192.0.2.1' }, failed);
         expect(released).toEqual(['google 192.0.2.1 m.001']);
         expect(err).not.toHaveProperty('action');
         expect(delivery.updates).toBeUndefined();

@@ -181,6 +181,14 @@ describe('an MX that cannot be reached (network)', () => {
         expect(after({ class: 'network', code: 0 }, { state }).verdict.action).toBe('core');
     });
 
+    it('is left for another address while others of ours get through, up to `attempts`', () => {
+        const reroute = after({ class: 'network', code: 0 }, { othersReach: true });
+        expect(reroute.verdict).toMatchObject({ action: 'reroute', reason: 'others of our addresses get through' });
+        expect(after({ class: 'network', code: 0 }, { othersReach: true, state: pool({ reroutes: 4 }) }).verdict.action).toBe('core');
+        expect(after({ class: 'network', code: 0 }, { othersReach: true, untried: 0 }).verdict.action).toBe('core');
+        expect(after({ class: 'network', code: 0 }, { othersReach: true, brake: 'spent' }).verdict.action).toBe('core');
+    });
+
     it('goes to the relay only with an explicit relayAfter', () => {
         const settings = { ...SETTINGS, relayAfter: { network: 6 * HOUR } };
         const since = (age: number) => ({ settings, state: pool({ attempts: [attempt({ class: 'network', code: 0 }, NOW - age)] }) });
@@ -328,6 +336,12 @@ describe('what a refusal suspends', () => {
         expect(blamed('ip-ptr', 'family')).toEqual({ class: 'ip-ptr', scope: 'family' });
         expect(blamed('ip-reputation', 'provider')).toEqual({ class: 'ip-reputation', scope: 'provider' });
         expect(blamed('ip-reputation', 'global')).toEqual({ class: 'ip-reputation', scope: 'address' });
+    });
+
+    it('is the address that cannot connect while others can', () => {
+        const reply = { class: 'network', ipRelated: false, scope: 'none', rule: 'network', hints: {} } as const;
+        expect(blamedBy(reply, true)).toEqual({ class: 'network', scope: 'address' });
+        expect(blamedBy(reply, false)).toBeUndefined();
     });
 
     it('is nothing when a limit counts something else, or the address is not to blame', () => {

@@ -37,7 +37,7 @@ function world({ dnsbl = ['dnsbl.example'], leaveOut = ['route', 'dnsbl'], shado
         ptr: name => answer(nameless.has(name) ? [] : [`out${name.charAt(0)}.example`])
     };
     const table = new SuspensionTable();
-    const limits = { coolDown: { 'ip-reputation': COOL_DOWN, 'ip-rate': COOL_DOWN, 'ip-ptr': COOL_DOWN }, rangeAfter: 3 };
+    const limits = { coolDown: { 'ip-reputation': COOL_DOWN, 'ip-rate': COOL_DOWN, 'ip-ptr': COOL_DOWN, network: COOL_DOWN }, rangeAfter: 3 };
     const health = new PoolHealth({ table, own: new MemoryHealth(table, limits), shared: undefined, now, mark: () => '', warn: () => undefined });
     const puts: string[] = [];
     const put = health.put.bind(health);

@@ -134,7 +134,13 @@ describe('what the other side said', () => {
 
     it('by not being there has no code', () => {
         const err = failure('connect ECONNREFUSED', { code: 'ECONNECTION', response: 'Network error: connect ECONNREFUSED', category: 'network', temporary: true, netConnected: false });
-        expect(readReply(undefined, err)).toEqual({ code: 0, text: 'Network error: connect ECONNREFUSED', stage: 'none' });
+        expect(readReply(undefined, err)).toEqual({ code: 0, text: 'Network error: connect ECONNREFUSED', stage: 'none', unconnected: true });
+    });
+
+    it('by DNS, or in the middle of a session, is no failed connection', () => {
+        const dns = failure('querymx ESERVFAIL', { response: 'DNS Error: ...', category: 'dns', netConnected: false });
+        expect(readReply(undefined, dns)).not.toHaveProperty('unconnected');
+        expect(readReply(OPEN, failure('read ECONNRESET', { category: 'network', netConnected: true }))).not.toHaveProperty('unconnected');
     });
 
     it("to an earlier delivery, from ZoneMTA's cache, is marked: nothing was tried", () => {

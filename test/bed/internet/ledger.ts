@@ -29,6 +29,8 @@ export interface LedgerEntry {
     /** Name of the behaviour that refused; empty when accepted. */
     by: string;
     accepted: boolean;
+    /** Over TLS. */
+    secure?: boolean;
     /** Head of an accepted message, at most MAX_HEADERS characters. */
     headers?: string;
     /** The whole message, where the server was asked to keep it. */

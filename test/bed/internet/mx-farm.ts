@@ -135,6 +135,11 @@ export class MxFarm {
             disabledCommands: tls ? ['AUTH'] : ['AUTH', 'STARTTLS'],
             onConnect: (session, callback) => {
                 const visit = this.#visit(host, session);
+                if (this.#behaviour(host).drops?.(visit.client)) {
+                    this.#record(visit, 'greeting', { code: 0, reply: '' });
+                    this.#listeners.get(host)?.forEach(listener => listener.reset(session.id));
+                    return;
+                }
                 if (this.#behaviour(host).listens === 'silent') {
                     // No callback, no greeting: the client waits until it gives up.
                     this.#record(visit, 'greeting', { code: 0, reply: '' });
@@ -212,6 +217,7 @@ export class MxFarm {
             mx: host.name,
             client: canonical(session.remoteAddress),
             helo: session.hostNameAppearsAs || '',
+            secure: session.secure,
             from: (session.envelope.mailFrom && session.envelope.mailFrom.address) || '',
             to: ''
         };

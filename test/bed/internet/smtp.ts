@@ -60,6 +60,11 @@ export class SmtpListener {
         [...this.server.connections].find(({ session }) => session.id === id)?._socket.destroy();
     }
 
+    /** Resets the connection of a session. */
+    reset(id: string): void {
+        [...this.server.connections].find(({ session }) => session.id === id)?._socket.resetAndDestroy();
+    }
+
     async close(): Promise<void> {
         const open = [...this.server.connections];
         const closed = new Promise<void>(resolve => this.server.close(() => resolve()));

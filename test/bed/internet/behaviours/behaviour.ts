@@ -8,6 +8,8 @@ export interface Visit {
     mx: string;
     client: string;
     helo: string;
+    /** Over TLS. */
+    secure?: boolean;
     from: string;
     to: string;
 }
@@ -33,6 +35,8 @@ export interface Behaviour {
     readonly listens?: 'smtp' | 'silent' | 'closed';
     /** A silent one drops the connection after this time; by default it leaves that to the client. */
     readonly hangUpMs?: number;
+    /** Resets the connections of these clients without a word. */
+    readonly drops?: (client: string) => boolean;
     greeting?: (visit: Visit) => Refusal | undefined;
     mail?: (visit: Visit) => Refusal | undefined;
     rcpt?: (visit: Visit) => Refusal | undefined;
@@ -59,6 +63,7 @@ export function all(...behaviours: readonly Behaviour[]): Behaviour {
     return {
         name: behaviours.map(({ name }) => name).join('+'),
         listens: behaviours.find(({ listens }) => listens && listens !== 'smtp')?.listens ?? 'smtp',
+        drops: client => behaviours.some(behaviour => behaviour.drops?.(client)),
         greeting: ask('greeting'),
         mail: ask('mail'),
         rcpt: ask('rcpt'),

@@ -20,6 +20,11 @@ export function refuseShare(clients: Clients, stage: RefusalStage, reply: ReplyM
     return refusingAt(stage, `refuse-share-${stage}`, visit => (refused(visit.client) ? reply(visit) : undefined));
 }
 
+/** Has a firewall that resets the connections of some clients. */
+export function dropShare(clients: Clients, seed = 1): Behaviour {
+    return { name: 'drop-share', drops: asPredicate(clients, seed) };
+}
+
 /** Refuses every address alike, as where the whole network is listed. */
 export function refuseAll(stage: RefusalStage = 'rcpt', reply: ReplyMaker = REPLIES.spamhaus): Behaviour {
     return refusingAt(stage, `refuse-all-${stage}`, reply);

@@ -1,0 +1,3 @@
+import { tellGreetingFailover } from './story';
+
+tellGreetingFailover('3.10.3', true);

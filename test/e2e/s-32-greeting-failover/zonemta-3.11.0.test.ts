@@ -1,0 +1,3 @@
+import { tellGreetingFailover } from './story';
+
+tellGreetingFailover('3.11.0', false);
