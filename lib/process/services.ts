@@ -112,7 +112,10 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         taken: count => log.event('RULES_TAKEN', { rules: count }),
         refused: error => log.event('RULES_REFUSED', { error })
     });
-    rules.start();
+    if (app.manager.context === 'sender') {
+        // the others classify nothing: that the rules are sound at the start is all that they need to know
+        rules.start();
+    }
     const providers = loadProviders([...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')]);
     if (!app.mongodb) {
         throw new Error('ZoneMTA has no MongoDB connection in this process');
