@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +11,8 @@ import { readRows } from '../corpus/score';
 
 const rules = loadRules([packageRulesDir()]);
 const rows = readRows(join(__dirname, '../corpus/responses.dev.jsonl'));
-const all = ['dev', 'public', 'constructed', 'constructed-2', 'constructed-3', 'constructed-4', ...[1, 2, 3, 4, 5, 6].map(batch => `gathered-${batch}`)].flatMap(name => readRows(join(__dirname, `../corpus/responses.${name}.jsonl`)));
+const CORPUS = join(__dirname, '../corpus');
+const all = readdirSync(CORPUS).filter(name => name.startsWith('responses.')).sort().flatMap(name => readRows(join(CORPUS, name)));
 
 /** For 64 KiB, after warm-up, on a busy machine of two cores. */
 const BOUND_MS = 5;
