@@ -60,7 +60,7 @@ async function main(): Promise<void> {
     const rules = loadRules([packageRulesDir()]);
     print('rules read and proven in', `${(performance.now() - started).toFixed(0)} ms (${rules.rules.length} rules)`);
 
-    const replies = readRows(join(ROOT, 'test/corpus/responses.dev.jsonl')).map(row => row.response);
+    const replies = [...new Set(readRows(join(ROOT, 'test/corpus/responses.dev.jsonl')).map(row => row.response))];
     const ours = (text: string): unknown => classify(rules, { code: 0, text, stage: 'none' });
     const bounces = ((await import(join(ROOT, 'test/bed/hosts/zonemta-3.10.3/node_modules/zone-mta/lib/bounces.js'))) as { default: Bounces }).default;
     bounces.reloadBounces();
@@ -68,6 +68,7 @@ async function main(): Promise<void> {
     const own = measure(replies, ours);
     const theirs = measure(replies, text => bounces.check(text));
     const perSecond = (microseconds: number): string => `${Math.round(1e6 / microseconds).toLocaleString('en')} a second and core, ${microseconds.toFixed(2)} µs each`;
+    // Distinct replies, each read anew: nothing here or in the package keeps an answer for the next time.
     print(`this package, ${replies.length} replies`, `${perSecond(own)} (goal ${GOAL.perSecond.toLocaleString('en')})`);
     print('ZoneMTA lib/bounces.js', perSecond(theirs));
     print('times as fast', `${(theirs / own).toFixed(1)} (goal ${GOAL.times})`);

@@ -140,7 +140,10 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         taken: count => log.event('RULES_TAKEN', { rules: count }),
         refused: error => log.event('RULES_REFUSED', { error })
     });
-    rules.start();
+    if (app.manager.context === 'sender') {
+        // the others classify nothing: that the rules are sound at the start is all that they need to know
+        rules.start();
+    }
     const providerFiles = [...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')];
     const providers = loadProviders(providerFiles);
     const paceOf = loadPaces(providerFiles);

@@ -53,10 +53,13 @@ const ABOUT: readonly (readonly [RegExp, RateAbout])[] = [
     [/\b(?:sender|user|account|return-path|envelope from)\b/, 'sender']
 ];
 
+/** The zone of a list, where the text names it. */
+const ZONES: readonly RegExp[] = [
+    /\b((?:[a-z0-9-]{1,40}\.){1,5}(?:spamhaus|spamcop|sorbs|uceprotect|abuseat|barracudacentral|surriel|mailspike|s5h|gbudb|abusix|proofpoint|cloudmark|spfbl|unsubscore|backscatterer|dronebl|nixspam)\.[a-z]{2,4})\b/,
+    /\b(?:using|by|in|at|on|listed:|dnsbl) ((?:[a-z0-9-]{0,30}(?:bl|rbl|list|zen|drbl)[a-z0-9-]{0,30})(?:\.[a-z0-9-]{1,40}){1,4})\b/
+];
 /** Lists by what replies call them, and the zone that tells whether the address is on it. */
 const LISTS: readonly (readonly [RegExp, string])[] = [
-    [/\b((?:[a-z0-9-]{1,40}\.){1,5}(?:spamhaus|spamcop|sorbs|uceprotect|abuseat|barracudacentral|surriel|mailspike|s5h|gbudb|abusix|proofpoint|cloudmark|spfbl|unsubscore|backscatterer|dronebl|nixspam)\.[a-z]{2,4})\b/, ''],
-    [/\b(?:using|by|in|at|on|listed:|dnsbl) ((?:[a-z0-9-]{0,30}(?:bl|rbl|list|zen|drbl)[a-z0-9-]{0,30})(?:\.[a-z0-9-]{1,40}){1,4})\b/, ''],
     [/spamhaus.{0,20}\b(?:sbl|xbl|pbl|css)\b|\b(?:shxbl|exploits block list|policy block list)\b|spamhaus/, 'zen.spamhaus.org'],
     [/spamcop/, 'bl.spamcop.net'],
     [/\bsorbs\b/, 'dnsbl.sorbs.net'],
@@ -68,6 +71,13 @@ const LISTS: readonly (readonly [RegExp, string])[] = [
     [/\bs31[45]0\b|block list \(s3/, 'microsoft']
 ];
 
+/** One look for all names above: most refusals name no list. */
+const SOME_LIST = /s(?:pamhaus|hxbl|pamcop|orbs|31[45]0)|(?:exploits|policy) block list|block list \(s3|barracuda|cloudmark|csi[-)]|proofpoint|pdr|trend ?micro|ers-|sender ?score/;
+/** No host name stands in a text without it. */
+const DOT_IN_NAME = /[\w-]\.[a-z]/;
+
+/** What is between the lines of a reply, and would part an address or a link from its words. */
+const BETWEEN_LINES = /(?:^|\s)\d{3}-|\s\s|[^\S ]/;
 const URL = /https?:\/\/[^\s<>"')\]]{4,180}/gi;
 /** A page about an address, a list or an error code; the rest of the web is no help to the operator. */
 const HELPFUL = /spamhaus|spamcop|sorbs|uceprotect|barracuda|cloudmark|proofpoint|talos|senderscore|trendmicro|mail-abuse|abuseat|postmaster|sender\.office|mail\.live|support\.google|senders\.yahoo|support\.apple|email-error-codes|service\.mail\.qq|help\.mail\.ru|mail\.163|mimecast|delist|unblock|remov|lookup|reset|blacklist|blocklist|block|[?&/=]<?\d+\.\d+\.\d+\.\d+/i;
@@ -75,13 +85,9 @@ const ADDRESS = /(?<![\w.:/-])(\d{1,3}(?:\.\d{1,3}){3}(?:\/\d{1,2})?|[0-9a-f]{1,
 
 /** By its zone where the text says one, else by a name in text or link. */
 function listOf(words: string, links: string): string | undefined {
-    for (const [pattern, name] of LISTS) {
-        const found = name ? pattern.exec(words + links) : pattern.exec(words);
-        if (found) {
-            return name || found[1];
-        }
-    }
-    return undefined;
+    const all = `${words} ${links}`;
+    const zone = DOT_IN_NAME.test(words) ? ZONES.map(pattern => pattern.exec(words)?.[1]).find(found => found !== undefined) : undefined;
+    return zone ?? (SOME_LIST.test(all) ? LISTS.find(([pattern]) => pattern.test(all))?.[1] : undefined);
 }
 
 /** The first address or range in a text without links. */
@@ -101,10 +107,13 @@ function delistUrl(links: readonly string[]): string | undefined {
 
 /** What is of use to someone whose address was refused. `text` is the reply as received: `body` has no addresses any more. */
 function listingOf(body: string, text: string): Hints {
-    const flat = text.slice(0, MAX_INPUT).replace(/(?:^|\s)\d{3}-/g, ' ').replace(/\s+/g, ' ');
-    const links = flat.match(URL) ?? [];
-    const words = links.length > 0 ? flat.replace(URL, ' ') : flat;
-    const [list, listed, url] = [listOf(body.replace(URL, ' '), (body.match(URL) ?? []).join(' ')), addressIn(words), delistUrl(links)];
+    const cut = text.slice(0, MAX_INPUT);
+    const flat = BETWEEN_LINES.test(cut) ? cut.replace(/(?:^|\s)\d{3}-/g, ' ').replace(/\s+/g, ' ') : cut;
+    const links = flat.includes('://') ? (flat.match(URL) ?? []) : [];
+    const [bodyWords, bodyLinks, words] = links.length > 0 ? [body.replace(URL, ' '), (body.match(URL) ?? []).join(' '), flat.replace(URL, ' ')] : [body, '', flat];
+    const list = listOf(bodyWords, bodyLinks);
+    const listed = body.includes('<#>') ? addressIn(words) : undefined;
+    const url = delistUrl(links);
     return { ...(list ? { list } : {}), ...(listed ? { listed } : {}), ...(url ? { delistUrl: url } : {}) };
 }
 

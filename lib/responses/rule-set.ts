@@ -12,27 +12,34 @@ import { WordFinder } from './word-finder';
 interface Branch {
     rule: Rule;
     expression: RegExp;
-    /** Numbers of the choices of words that a match needs. */
-    needs: readonly number[];
+    /** Choices of words, by number, that a match needs besides the one that the branch waits for. */
+    needs: readonly Int32Array[];
 }
 
 /** More than these a branch is not asked for: each costs a look, and the first two nearly always decide. */
 const MAX_NEEDS = 3;
 /** Shorter words are in nearly every reply. */
 const SHORT = 3;
+/** So much of a word tells it from others, and keeps the table of words small. */
+const MAX_WORD = 12;
+
+/** How much a word tells about a text: a letter beyond ASCII is in few replies. */
+function weight(word: string): number {
+    return /[^\u0000-\u007f]/.test(word) ? word.length + SHORT : word.length;
+}
 
 /** The choices of words worth asking for, the most telling first. */
 function worthwhile(needs: readonly OneOf[]): OneOf[] {
-    const shortest = (choice: OneOf): number => Math.min(...choice.map(word => word.length));
-    const best = [...needs].sort((a, b) => shortest(b) - shortest(a));
-    return best.filter((choice, index) => index === 0 || shortest(choice) >= SHORT).slice(0, MAX_NEEDS);
+    const least = (choice: OneOf): number => Math.min(...choice.map(weight));
+    const best = [...needs].sort((a, b) => least(b) - least(a));
+    return best.filter((choice, index) => index === 0 || least(choice) >= SHORT).slice(0, MAX_NEEDS);
 }
 
 export class RuleSet {
     /** The alternatives of all rules, in the order of the rules. */
     private readonly branches: readonly Branch[];
-    /** By number of a choice: the branches that are tried only when one of its words is there. */
-    private readonly waiting: readonly number[][];
+    /** By number of a word: the branches that are tried only when it, or another word of the same choice, is there. */
+    private readonly waiting: readonly Int32Array[];
     private readonly finder: WordFinder;
     /** One bit a branch: which ones this reply has to be compared with. */
     private readonly due: Uint32Array;
@@ -42,41 +49,32 @@ export class RuleSet {
     /** @param rules in the order in which they are asked; the first that matches decides */
     constructor(readonly rules: readonly Rule[]) {
         const numbers = new Map<string, number>();
-        const words: [string, number][] = [];
-        const numberOf = (choice: OneOf): number => {
-            const key = choice.join('\n');
-            const known = numbers.get(key);
-            if (known !== undefined) {
-                return known;
-            }
-            const number = numbers.size;
-            numbers.set(key, number);
-            words.push(...choice.map(word => [word, number] as [string, number]));
+        const numberOf = (word: string): number => {
+            const number = numbers.get(word) ?? numbers.size;
+            numbers.set(word, number);
             return number;
         };
-        this.branches = rules.flatMap(rule =>
-            rule.pattern
-                ? branchesOf(rule.pattern).map(({ expression, needs }) => ({ rule, expression, needs: worthwhile(needs).map(numberOf) }))
-                : [{ rule, expression: /(?:)/, needs: [] }]
-        );
-        this.waiting = [...numbers].map(() => []);
-        this.due = new Uint32Array(Math.ceil(this.branches.length / 32));
+        const branches = rules.flatMap(rule => (rule.pattern ? branchesOf(rule.pattern) : [{ expression: /(?:)/, needs: [] }]).map(branch => ({ rule, ...branch })));
+        const waiting: number[][] = [];
+        this.due = new Uint32Array(Math.ceil(branches.length / 32));
         this.always = new Uint32Array(this.due.length);
-        this.branches.forEach(({ needs: [first] }, index) => {
-            if (first === undefined) {
+        this.branches = branches.map(({ rule, expression, needs }, index) => {
+            const [first, ...others] = worthwhile(needs).map(choice => Int32Array.from(new Set(choice.map(word => numberOf(word.slice(0, MAX_WORD))))));
+            if (!first) {
                 setBit(this.always, index);
-            } else {
-                this.waiting[first]?.push(index);
             }
+            first?.forEach(word => (waiting[word] ??= []).push(index));
+            return { rule, expression, needs: others };
         });
-        this.finder = new WordFinder(words);
+        this.waiting = Array.from({ length: numbers.size }, (_, word) => Int32Array.from(waiting[word] ?? []));
+        this.finder = new WordFinder([...numbers.keys()]);
     }
 
     /** The rule that decides about this text, if any knows it. */
     find(text: ReplyText, provider?: string): Rule | undefined {
         const { due, branches } = this;
         due.set(this.always);
-        this.finder.read(text.body, this.awake);
+        this.wake(text.body);
         for (let block = 0; block < due.length; block += 1) {
             for (let bits = due[block] ?? 0; bits !== 0; bits &= bits - 1) {
                 const { rule, expression, needs } = branches[block * 32 + 31 - Math.clz32(bits & -bits)] as Branch;
@@ -88,15 +86,21 @@ export class RuleSet {
         return undefined;
     }
 
-    private readonly awake = (number: number): void => {
-        for (const index of this.waiting[number] ?? []) {
-            setBit(this.due, index);
+    private wake(body: string): void {
+        const { due, waiting, finder } = this;
+        const count = finder.read(body);
+        for (let i = 0; i < count; i += 1) {
+            const its = waiting[finder.found[i] ?? 0] as Int32Array;
+            for (let j = 0; j < its.length; j += 1) {
+                setBit(due, its[j] ?? 0);
+            }
         }
-    };
+    }
 
-    private all(needs: readonly number[]): boolean {
-        for (let i = 1; i < needs.length; i += 1) {
-            if (!this.finder.has(needs[i] ?? 0)) {
+    /** Is a word of each choice there? (Loops: this is asked some dozen times a reply.) */
+    private all(needs: readonly Int32Array[]): boolean {
+        for (let i = 0; i < needs.length; i += 1) {
+            if (!this.finder.hasOneOf(needs[i] as Int32Array)) {
                 return false;
             }
         }

@@ -26,10 +26,43 @@ const LINE_START = /(\n|\s)(\d{3})([ -])\s*(?:([245]\.\d{1,3}\.\d{1,3})(?=\s|$))
 const IPV4 = /(?<![.\d])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![.\d])/g;
 /** Documentation and shared logs write `x.xx.x.xx`: it is an address all the same. */
 const MASKED = /(?<![.\w])x{1,3}\.x{1,3}\.x{1,3}\.x{1,3}(?![.\w])/g;
-const IPV6 = /(?<![:\w])[0-9a-f]{1,4}:(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![:\w])/g;
+const IPV6 = /(?<![:\w])[0-9a-f]{1,4}:(?:[0-9a-f]{0,4}:){1,7}[0-9a-f]{0,4}(?![:\w])/g;
 const MAILBOX = /<[^<>\s@]{0,128}@[^<>\s@]{0,255}>/g;
 const NAMED_CLIENT = /<?(?<![\w.-])(?:unknown|[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})\[<#>\]>?/g;
 const NAME = /<[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}>/g;
+
+/** What a text has that a step of the way must deal with. */
+interface Look {
+    /** Lines, or anything else that makes more than single spaces. */
+    spacing: boolean;
+    /** A digit, a dot, a digit: nothing else begins an address or a status. */
+    dotted: boolean;
+    /** An address of IPv6 has two at least. */
+    colons: number;
+    angle: boolean;
+}
+
+/** One look at all characters is cheaper than a search for each step, and most replies need few of them. */
+function look(text: string): Look {
+    const found: Look = { spacing: false, dotted: false, colons: 0, angle: false };
+    let before = 0;
+    for (let i = 0; i < text.length; i += 1) {
+        const code = text.charCodeAt(i);
+        if (code === 0x20) {
+            found.spacing ||= before === 0x20;
+        } else if (code === 0x2e) {
+            found.dotted ||= before >= 0x30 && before <= 0x39;
+        } else if (code === 0x3a) {
+            found.colons += 1;
+        } else if (code === 0x3c) {
+            found.angle = true;
+        } else if (code < 0x20 || code > 0x7e) {
+            found.spacing = true;
+        }
+        before = code;
+    }
+    return found;
+}
 
 /** A time of day (12:34:56) is no IPv6 address: those have `::` or all eight groups. */
 function isIpv6(match: string): boolean {
@@ -42,22 +75,42 @@ export function fold(text: string): string {
     return /[^\u0000-\u007f]/.test(lower) ? lower.normalize('NFKD').replace(/\p{M}+/gu, '').toLowerCase() : lower;
 }
 
-/** Addresses and names as tokens. Most replies have few of them, and to ask for a character is cheaper than to search. */
-function withTokens(text: string): string {
-    let body = text.replace(IPV4, '<#>');
+/** Addresses and names as tokens. */
+function withTokens(text: string, { dotted, colons, angle }: Look): string {
+    let body = dotted ? text.replace(IPV4, '<#>') : text;
     if (body.includes('x.x')) {
         body = body.replace(MASKED, '<#>');
     }
-    if (body.includes(':')) {
+    if (colons > 1) {
         body = body.replace(IPV6, match => (isIpv6(match) ? '<#>' : match));
     }
     if (body.includes('[<#>]')) {
         body = body.replace(NAMED_CLIENT, '<#>');
     }
-    if (body.includes('<')) {
+    if (angle) {
         body = body.replace(MAILBOX, '<@>').replace(NAME, '<name>');
     }
     return body;
+}
+
+/** Takes the codes of multi-line replies out of a text, where they repeat the first one. */
+function withoutRepeatedCodes(text: string, code: string, enhanced: string): string {
+    return text.replace(LINE_START, (all, before: string, lineCode: string, separator: string, status?: string) => {
+        const repeated = lineCode === code && (before === '\n' || separator === '-' || (status && status === enhanced));
+        if (!repeated) {
+            return all;
+        }
+        return status && status !== enhanced ? ` ${status}` : ' ';
+    });
+}
+
+function beginsWithCode(text: string, code: string): boolean {
+    return text.startsWith(code) && (text.length === 3 || text.charAt(3) === ' ' || text.charAt(3) === '-');
+}
+
+/** The enhanced status that a text begins with, empty when there is none. */
+function statusAt(text: string): string {
+    return text.charAt(1) === '.' ? (STATUS.exec(text)?.[1] ?? '') : '';
 }
 
 /**
@@ -73,28 +126,19 @@ export function readReply(reply: Reply): ReplyText {
     // What comes before a quoted reply is the words of our side: `host mx[192.0.2.1] said: `.
     let rest = found && !reply.code ? text.slice(found.index + found[0].length - 3) : text;
     let enhanced = '';
-    while (rest.startsWith(prefix) && /^[ -]|^$/.test(rest.slice(3, 4))) {
+    while (beginsWithCode(rest, prefix)) {
         rest = rest.slice(4).trimStart();
-        const status = STATUS.exec(rest)?.[1];
-        if (status) {
-            enhanced ||= status;
-            rest = rest.slice(status.length).trimStart();
-        }
+        const status = statusAt(rest);
+        enhanced ||= status;
+        rest = rest.slice(status.length).trimStart();
     }
     if (!enhanced) {
-        const status = STATUS.exec(rest)?.[1];
-        if (status) {
-            enhanced = status;
-            rest = rest.slice(status.length).trimStart();
-        }
+        enhanced = statusAt(rest);
+        rest = rest.slice(enhanced.length).trimStart();
     }
-    const lines = rest.replace(LINE_START, (all, before: string, lineCode: string, separator: string, status?: string) => {
-        const repeated = lineCode === prefix && (before === '\n' || separator === '-' || (status && status === enhanced));
-        if (!repeated) {
-            return all;
-        }
-        return status && status !== enhanced ? ` ${status}` : ' ';
-    });
-    const body = withTokens(lines).replace(/\s+/g, ' ').trim();
-    return { code, enhanced: enhanced || (STATUS_ANYWHERE.exec(body)?.[1] ?? ''), body };
+    const seen = look(rest);
+    const lines = rest.includes(prefix) ? withoutRepeatedCodes(rest, prefix, enhanced) : rest;
+    const tokens = withTokens(lines, seen);
+    const body = seen.spacing || lines !== rest ? tokens.replace(/\s+/g, ' ').trim() : tokens;
+    return { code, enhanced: enhanced || (seen.dotted ? (STATUS_ANYWHERE.exec(body)?.[1] ?? '') : ''), body };
 }

@@ -1,81 +1,113 @@
 /** Finds in one pass over a text which of many words occur in it (Aho and Corasick, 1975). */
 
-/** Characters beyond these share a column: no word of a rule tells them apart by more than a useless look at a rule. */
-const COLUMNS = 128;
+const ASCII = 128;
+/** Characters that no word has share a column, and so do all beyond ASCII: a useless look at a rule is all that this costs. */
+const NO_WORD = 0;
+const BEYOND_ASCII = 1;
 
-function column(code: number): number {
-    return code < COLUMNS - 1 ? code : COLUMNS - 1;
-}
-
-/** Words are numbered by the caller; several words may have the same number, and one word several numbers. */
+/** Words are numbered by their place in the list. */
 export class WordFinder {
-    private readonly next: Int32Array;
-    /** By node: the numbers of the words that end there. */
-    private readonly ends: Int32Array[];
+    /** The numbers of the words of the last text, as many as `read` said. */
+    readonly found: Int32Array;
+    /** By character: its column. The table is as narrow as the words allow, so that it stays near the processor. */
+    private readonly columns = new Uint8Array(ASCII);
+    private readonly width: number;
+    /** By node and column: the node that the character leads to. */
+    private readonly next: Uint16Array;
+    /** By node: where the numbers of the words that end there begin in `ending`; they end where those of the next node begin. */
+    private readonly first: Uint32Array;
+    private readonly ending: Int32Array;
     private readonly seen: Uint32Array;
     private texts = 0;
 
-    constructor(words: readonly (readonly [word: string, number: number])[]) {
-        const size = words.reduce((sum, [word]) => sum + word.length, 1);
-        const next = new Int32Array(size * COLUMNS).fill(-1);
+    /** @throws RangeError when the words are too many for one table (65,535 nodes) */
+    constructor(words: readonly string[]) {
+        const known = [...new Set(words.join(''))].map(char => char.charCodeAt(0)).filter(code => code < ASCII);
+        known.forEach((code, index) => (this.columns[code] = index + 2));
+        this.width = known.length + 2;
+        const tree: number[][] = [this.emptyRow()];
         const ends: number[][] = [[]];
-        for (const [word, number] of words) {
+        words.forEach((word, number) => {
             let node = 0;
             for (let i = 0; i < word.length; i += 1) {
-                const edge = node * COLUMNS + column(word.charCodeAt(i));
-                if (next[edge] === -1) {
-                    next[edge] = ends.push([]) - 1;
+                const row = tree[node] ?? [];
+                const column = this.column(word.charCodeAt(i));
+                if (!row[column]) {
+                    row[column] = tree.push(this.emptyRow()) - 1;
+                    ends.push([]);
                 }
-                node = next[edge] ?? 0;
+                node = row[column] ?? 0;
             }
             ends[node]?.push(number);
+        });
+        if (tree.length > 0xffff) {
+            throw new RangeError(`${tree.length} nodes are too many for a table of words`);
         }
-        this.next = next.slice(0, ends.length * COLUMNS);
-        this.link(ends);
-        this.ends = ends.map(numbers => Int32Array.from(new Set(numbers)));
-        this.seen = new Uint32Array(words.reduce((highest, [, number]) => Math.max(highest, number + 1), 0));
+        link(tree, ends);
+        this.next = Uint16Array.from(tree.flat());
+        this.ending = Int32Array.from(ends.flat());
+        let sum = 0;
+        this.first = Uint32Array.from([0, ...ends.map(numbers => (sum += numbers.length))]);
+        this.found = new Int32Array(words.length);
+        this.seen = new Uint32Array(words.length);
     }
 
-    /** Turns the tree of words into an automaton: where no word goes on, the longest end that begins another one does. */
-    private link(ends: number[][]): void {
-        const { next } = this;
-        const fallback = new Int32Array(ends.length);
-        const queue = [0];
-        for (const node of queue) {
-            for (let edge = 0; edge < COLUMNS; edge += 1) {
-                const child = next[node * COLUMNS + edge] ?? -1;
-                const other = node === 0 ? 0 : (next[(fallback[node] ?? 0) * COLUMNS + edge] ?? 0);
-                if (child === -1) {
-                    next[node * COLUMNS + edge] = other;
-                } else {
-                    fallback[child] = other;
-                    ends[child]?.push(...(ends[other] ?? []));
-                    queue.push(child);
-                }
-            }
-        }
+    private emptyRow(): number[] {
+        return new Array<number>(this.width).fill(0);
     }
 
-    /** Reads a text; `take` is told once of each number whose word occurs. Until the next text `has` answers for this one. */
-    read(text: string, take: (number: number) => void): void {
+    private column(code: number): number {
+        return code < ASCII ? (this.columns[code] ?? NO_WORD) : BEYOND_ASCII;
+    }
+
+    /** Reads a text; says how many words it has. Until the next text `found` and `hasOneOf` answer for this one. */
+    read(text: string): number {
         // counting texts saves clearing the table for each
         this.texts = this.texts >= 0xffff_ffff ? 1 : this.texts + 1;
-        const { next, ends, seen, texts } = this;
-        let node = 0;
+        const { columns, width, next, first, ending, seen, texts, found } = this;
+        let [node, count] = [0, 0];
         for (let i = 0; i < text.length; i += 1) {
-            node = next[node * COLUMNS + column(text.charCodeAt(i))] ?? 0;
-            const numbers = ends[node] as Int32Array;
-            for (let j = 0; j < numbers.length; j += 1) {
-                const number = numbers[j] ?? 0;
+            const code = text.charCodeAt(i);
+            node = next[node * width + (code < ASCII ? (columns[code] ?? NO_WORD) : BEYOND_ASCII)] ?? 0;
+            const end = first[node + 1] ?? 0;
+            for (let at = first[node] ?? 0; at < end; at += 1) {
+                const number = ending[at] ?? 0;
                 if (seen[number] !== texts) {
                     seen[number] = texts;
-                    take(number);
+                    found[count] = number;
+                    count += 1;
                 }
             }
         }
+        return count;
     }
 
-    has(number: number): boolean {
-        return this.seen[number] === this.texts;
+    /** Is one of these words in the last text? */
+    hasOneOf(numbers: Int32Array): boolean {
+        for (let i = 0; i < numbers.length; i += 1) {
+            if (this.seen[numbers[i] ?? 0] === this.texts) {
+                return true;
+            }
+        }
+        return false;
+    }
+}
+
+/** Turns a tree of words into an automaton: where no word goes on, the longest end that begins another one does. */
+function link(tree: readonly number[][], ends: number[][]): void {
+    const fallback = new Array<number>(tree.length).fill(0);
+    const queue = [0];
+    for (const node of queue) {
+        const row = tree[node] ?? [];
+        row.forEach((child, column) => {
+            const other = node === 0 ? 0 : (tree[fallback[node] ?? 0]?.[column] ?? 0);
+            if (child === 0) {
+                row[column] = other;
+            } else {
+                fallback[child] = other;
+                ends[child]?.push(...(ends[other] ?? []));
+                queue.push(child);
+            }
+        });
     }
 }

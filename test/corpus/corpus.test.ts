@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadRules, packageRulesDir } from '../../lib/responses/load';
@@ -17,6 +18,29 @@ describe.each(['responses.constructed', 'responses.constructed-2', 'responses.co
 
     it('would cost nobody a delivery', () => {
         expect(costs(others, rules)).toMatchObject({ relayed: [], rotated: [], bounced: [] });
+    });
+});
+
+describe.each(readdirSync(__dirname).filter(name => name.startsWith('responses.gathered-')))('%s', name => {
+    const gathered = readRows(join(__dirname, name));
+    const working = gathered.filter(row => !isHeldOut(row));
+
+    it('is read right where rules were written from it', () => {
+        const result = score(working, rules);
+        expect(result.misses).toEqual([]);
+        expect(result.accuracy).toBeGreaterThan(0.8);
+    });
+
+    it('would cost nobody a delivery where rules were written from it', () => {
+        expect(costs(working, rules)).toMatchObject({ relayed: [], rotated: [], bounced: [] });
+    });
+
+    it('never loses the place in a greylist, seen or not', () => {
+        expect(costs(gathered, rules).rotated).toHaveLength(0);
+    });
+
+    it('names its sources', () => {
+        expect(gathered.filter(row => row.source === '')).toEqual([]);
     });
 });
 
