@@ -1,3 +1,3 @@
 import { tellGreetingFailover } from './story';
 
-tellGreetingFailover('3.10.3', true);
+tellGreetingFailover('3.10.3');

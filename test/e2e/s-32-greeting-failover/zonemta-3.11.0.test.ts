@@ -1,3 +1,3 @@
 import { tellGreetingFailover } from './story';
 
-tellGreetingFailover('3.11.0', false);
+tellGreetingFailover('3.11.0');
