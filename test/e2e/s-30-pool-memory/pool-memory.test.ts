@@ -30,7 +30,7 @@ beforeAll(async () => {
         release: '3.10.3',
         processes: 2,
         destinations: pool => [
-            { domain: DOMAIN, behaviour: refuseShare(blockedIn(pool, SEEDS[0] ?? 0), 'rcpt', REPLIES.spamhaus) },
+            { domain: DOMAIN, behaviour: refuseShare(blockedIn(pool, SEEDS[0] ?? 0), 'greeting', REPLIES.spamhaus) },
             { domain: 'closed.example', behaviour: refuseAll('rcpt', REPLIES.spamhaus) }
         ],
         plugins: { rspamd: false }
@@ -84,7 +84,7 @@ it('a message costs what an all-knowing sender would pay, also when other addres
     const begun: number[] = [];
     for (const blocked of sets) {
         begun.push(Date.now());
-        await world.farm.setBehaviour(DOMAIN, refuseShare(blocked, 'rcpt', REPLIES.spamhaus));
+        await world.farm.setBehaviour(DOMAIN, refuseShare(blocked, 'greeting', REPLIES.spamhaus));
         await send(Math.ceil(MESSAGES / sets.length));
     }
     const found = discoveries();
@@ -98,7 +98,7 @@ it('a message costs what an all-knowing sender would pay, also when other addres
     expect(attempts().length / oracle).toBeLessThanOrEqual(1.15);
     if (MESSAGES < ENOUGH_TO_COUNT) {
         // a long run sees suspensions end, and probes refused
-        expect(again.map(({ to, client }) => `${to} from ${client}`)).toEqual([]);
+        expect(again.map(({ client }) => client)).toEqual([]);
         return;
     }
     expect(p99).toBeLessThan(30_000);
