@@ -206,6 +206,8 @@ function configOf({ options, host, nameserver, mongo, names, relay, rspamds, ins
         // ZoneMTA's MTA-STS cache must not keep mail waiting while Redis is away (README)
         dbs: { mongo, sender: new URL(mongo).pathname.slice(1), redis: { host, port: 6379, db: 3, enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1000 } },
         dns: { caching: false, blockLocalAddresses: false },
+        // ZoneMTA's own limit of 5 deliveries at once to one domain would hold back what 272 addresses can send (README)
+        domainConfig: { defaults: { maxConnections: 100 } },
         // a retry after seconds, where ZoneMTA itself would wait 5 minutes (ms)
         queue: { deferTimes: [4000, 4000, 6000, 6000, 8000, 8000], instanceId: instance },
         pools: { default: [...names].map(([address, name]) => ({ address, name })) },
