@@ -6,7 +6,7 @@ import { startRedis } from '../../bed/services/redis';
 import type { Service } from '../../bed/services/process';
 import { startWorld, type Pool, type World } from '../../bed/world';
 import { chiSquared, limitAt0001 } from '../../chi-squared';
-import { eventually, logLine, queue } from '../helpers';
+import { eventually, logLine, queue, trail } from '../helpers';
 
 const DOMAIN = 'picky.example';
 /** `npm run chaos:pool` sends 5,000. */
@@ -23,7 +23,8 @@ let world: World;
 let redisAgain: Service | undefined;
 let killedAt = 0;
 let sent = 0;
-const submitted = new Map<string, { to: string; at: number }>();
+/** Recipient by id of the message. */
+const submitted = new Map<string, string>();
 
 beforeAll(async () => {
     world = await startWorld({
@@ -50,8 +51,7 @@ function blockedIn(pool: Pool, seed: number): ReadonlySet<string> {
 async function send(count: number): Promise<void> {
     for (let n = 0; n < count; n++) {
         const to = `m${sent++}@${DOMAIN}`;
-        const at = Date.now();
-        submitted.set(await queue(world, { to }), { to, at });
+        submitted.set(await queue(world, { to }), to);
         await new Promise(resolve => setTimeout(resolve, EVERY_MS));
     }
     await world.farm.ledger.until(entries => entries.filter(entry => entry.domain === DOMAIN && entry.accepted).length >= sent, 60_000, `${sent} messages`);
@@ -68,15 +68,17 @@ function discoveries(): Map<string, number> {
     return found;
 }
 
-/** From submission to acceptance, of the messages that were refused at first; shortest first, ms. */
-function rescues(): number[] {
+/** From the first refusal to the acceptance, of the messages that were refused at first; shortest first, ms. */
+async function rescues(): Promise<number[]> {
     const log = readFileSync(world.zonemta.logFile, 'latin1');
     const rescued = [...log.matchAll(/"_smart_relay_code":"DELIVERED","_smart_relay_id":"(\w+)\.\d+".*?"_smart_relay_attempts":"(\d+)"/g)].flatMap(([, id = '', count]) => (Number(count) > 1 ? [id] : []));
     const acceptedAt = new Map(attempts().flatMap(({ to, at, accepted }) => (accepted ? [[to, at] as const] : [])));
-    return rescued
-        .flatMap(id => submitted.get(id) ?? [])
-        .map(({ to, at }) => (acceptedAt.get(to) ?? Infinity) - at)
-        .sort((a, b) => a - b);
+    const times: number[] = [];
+    for (const id of rescued) {
+        const [first] = await trail(world, id);
+        times.push((acceptedAt.get(submitted.get(id) ?? '') ?? Infinity) - (first?.attempt?.at ?? Infinity));
+    }
+    return times.sort((a, b) => a - b);
 }
 
 it('a message costs what an all-knowing sender would pay, also when other addresses are refused than before; none goes out again after its refusal', async () => {
@@ -89,11 +91,11 @@ it('a message costs what an all-knowing sender would pay, also when other addres
     }
     const found = discoveries();
     const again = attempts().filter(({ client, at, accepted }) => !accepted && at > (found.get(client) ?? Infinity) + IN_FLIGHT_MS);
-    const times = rescues();
+    const times = await rescues();
     const [p50 = 0, p99 = 0] = [0.5, 0.99].map(share => times[Math.floor(times.length * share)] ?? 0);
     const oracle = sent + found.size;
     console.log(`${sent} delivered, ${attempts().length} attempts, ${found.size} blocked addresses found; an oracle would take ${oracle}; refused again ${again.length}`);
-    console.log(`${times.length} messages rescued, from submission to acceptance: p50 ${p50} ms, p99 ${p99} ms`);
+    console.log(`${times.length} messages rescued, from the first refusal to the acceptance: p50 ${p50} ms, p99 ${p99} ms`);
     expect(found.size).toBeGreaterThan(5);
     expect(attempts().length / oracle).toBeLessThanOrEqual(1.15);
     if (MESSAGES < ENOUGH_TO_COUNT) {
