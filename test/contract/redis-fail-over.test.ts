@@ -1,7 +1,7 @@
-/** A part of Redis fails: one node of a cluster, or the master behind Sentinel. Mail goes on, and what was learnt meanwhile is known to all in the end. */
+/** Redis fails, as a whole or a part of it: one node of a cluster, or the master behind Sentinel. Mail goes on, and what was learnt meanwhile is known to all in the end. */
 import { describe, expect, it, vi } from 'vitest';
 import type { RedisPlace } from '../../lib/health/redis';
-import { startRedisSentinel, type RedisSentinel } from '../bed/services/redis';
+import { startRedis, startRedisSentinel, type RedisSentinel, type RedisServer } from '../bed/services/redis';
 import { isShut, strike, useProcesses, type HealthProcess } from './health-process';
 import { clientOf, useLoopback, useRealCluster } from './real-redis';
 
@@ -19,6 +19,32 @@ async function strikeAll(process: HealthProcess, n: number): Promise<void> {
 }
 
 const allKnow = (processes: readonly HealthProcess[], n: number) => processes.every(process => PROVIDERS.every(provider => isShut(process, n, provider)));
+
+describe('a Redis that keeps its data on disk', () => {
+    const redis = {} as { server: RedisServer; start: () => Promise<RedisServer>; place: RedisPlace };
+    useLoopback(async (host, dir) => {
+        const start = () => startRedis({ host, dir }, 'all');
+        const server = await start();
+        const client = clientOf({ host, port: server.port });
+        Object.assign(redis, { server, start, place: { host: client, nodes: [] } });
+        return async () => {
+            client.disconnect();
+            await redis.server.stop();
+        };
+    });
+    const processOf = useProcesses(redis);
+
+    it('is killed: what it knew is there again, for who starts later too, and what was learnt meanwhile is told to it', async () => {
+        const one = await processOf();
+        await strikeAll(one, 1);
+        redis.server.kill('SIGKILL');
+        await strikeAll(one, 2);
+        redis.server = await redis.start();
+        const fresh = await processOf();
+        expect(allKnow([fresh], 1)).toBe(true);
+        await vi.waitUntil(() => allKnow([fresh], 2), { timeout: 30_000 });
+    });
+});
 
 describe('a Redis Cluster of three', () => {
     const cluster = useRealCluster();

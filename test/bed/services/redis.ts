@@ -9,9 +9,9 @@ export interface RedisOptions {
     readonly port?: number;
 }
 
-/** A Redis that keeps nothing on disk: a killed one comes back empty, which is what the outage tests want. */
-export function startRedis({ host, dir, port = 6379 }: RedisOptions): Promise<RedisServer> {
-    return start({ host, dir, port, name: 'redis' }, ['--save', '', '--appendonly', 'no']);
+/** A Redis that keeps nothing on disk, so that a killed one comes back empty, or one that keeps all. */
+export function startRedis({ host, dir, port = 6379 }: RedisOptions, kept: 'nothing' | 'all' = 'nothing'): Promise<RedisServer> {
+    return start({ host, dir, port, name: 'redis' }, ['--save', '', ...(kept === 'all' ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--appendonly', 'no'])]);
 }
 
 export interface RedisServer extends Service {
