@@ -52,15 +52,24 @@ export function choose(choice: Choice): PoolAddress | undefined {
     return drawByChance(choice) ?? drawFromAll(choice);
 }
 
-/** Healthy pool addresses that can reach the destination and that this delivery may still try. */
-export function countUntried(choice: Pick<Choice, 'pool' | 'reachable' | 'tried' | 'health'>): number {
-    const isOver = rangesOver(choice);
-    return candidates(choice).filter(entry => !choice.tried.includes(entry.address) && !isOver(entry) && isOpen(entry, choice.health)).length;
-}
+/** What is left for a delivery to try: a healthy address, only suspended ones (which come back), or none at all. */
+export type Left = 'open' | 'suspended' | 'none';
 
-/** Addresses that could be tried but for their suspension. */
-export function countSuspended(choice: Pick<Choice, 'pool' | 'reachable' | 'tried' | 'health'>): number {
-    return choice.health ? candidates(choice).filter(entry => !choice.tried.includes(entry.address) && !isOpen(entry, choice.health)).length : 0;
+/** What of the pool can reach the destination and may still be tried. Looks no further than to the first healthy address. */
+export function whatIsLeft(choice: Pick<Choice, 'pool' | 'reachable' | 'tried' | 'health'>): Left {
+    const isOver = rangesOver(choice);
+    let left: Left = 'none';
+    for (const entry of choice.pool) {
+        if (!canReach(choice, entry) || choice.tried.includes(entry.address)) {
+            continue;
+        }
+        if (!isOpen(entry, choice.health)) {
+            left = 'suspended';
+        } else if (!isOver(entry)) {
+            return 'open';
+        }
+    }
+    return left;
 }
 
 /** One healthy address of the family that was not drawn: ZoneMTA falls back to it when the drawn family cannot connect at all. */
@@ -75,16 +84,15 @@ export function chooseOther(choice: Choice, chosen: PoolAddress): PoolAddress | 
 
 /**
  * Without a look at each address: draws until one comes up that is welcome. The distribution is that of a draw among those,
- * and a pool of 65,536 addresses costs what one of 16 does. A delivery that was refused before takes none that shares its
- * widest range with a tried one.
+ * and a pool of 65,536 addresses costs what one of 16 does.
  *
  * @returns undefined when chance finds none: then all have to be looked at
  */
 function drawByChance(choice: Choice): PoolAddress | undefined {
     const { pool, tried, random } = choice;
     const index = indexOf(pool);
-    const isWelcome = tried.length === 0 ? isNotShut(choice) : isFarAndOpen(choice);
     for (const family of familiesInOrder(choice, index)) {
+        const isWelcome = tried.length === 0 ? isNotShut(choice) : isFarAndOpen(choice, index, family);
         for (let draw = 0; draw < MAX_DRAWS; draw++) {
             const entry = drawFrom(index[family], random);
             if (entry && isWelcome(entry)) {
@@ -112,10 +120,20 @@ function isNotShut({ health }: Choice): (entry: PoolAddress) => boolean {
     return entry => health?.standing(entry) !== 'shut';
 }
 
-function isFarAndOpen({ pool, tried, health }: Choice): (entry: PoolAddress) => boolean {
-    const { byAddress } = indexOf(pool);
-    const struck = new Set(tried.map(address => byAddress.get(address)?.ranges.at(-1)));
-    return entry => !tried.includes(entry.address) && !struck.has(entry.ranges.at(-1)) && isOpen(entry, health);
+/** Says of an address of the family whether a delivery that was refused before may take it; the same order as in `farthest`. */
+function isFarAndOpen(choice: Choice, index: PoolIndex, family: Family): (entry: PoolAddress) => boolean {
+    const { tried, health } = choice;
+    const isOver = rangesOver(choice);
+    const struck = tried.flatMap(address => index.byAddress.get(address) ?? []).filter(entry => entry.family === family);
+    const widths = struck.reduce((most, { ranges }) => Math.max(most, ranges.length), 0);
+    for (let width = widths - 1; width >= 0; width--) {
+        const near = new Set(struck.map(entry => entry.ranges[width] ?? ''));
+        // else the whole family lies in ranges of this width that have refused
+        if ([...near].reduce((sum, range) => sum + (index.sizes.get(range) ?? 0), 0) < index[family].total) {
+            return entry => !near.has(entry.ranges[width] ?? '') && isOpen(entry, health);
+        }
+    }
+    return entry => !tried.includes(entry.address) && !isOver(entry) && isOpen(entry, health);
 }
 
 /** After a refusal over IPv6, where providers are stricter, IPv4 is next. */
@@ -128,15 +146,12 @@ function drawFromAll(choice: Choice): PoolAddress | undefined {
     const { pool, tried, health, random } = choice;
     const usable = candidates(choice);
     const isOver = rangesOver(choice);
-    const untried = tried.length === 0 ? usable : usable.filter(entry => !tried.includes(entry.address) && !isOver(entry));
+    const notShut = usable.filter(isNotShut(choice));
+    const untried = tried.length === 0 ? notShut : notShut.filter(entry => !tried.includes(entry.address) && !isOver(entry));
     // a delivery that was refused already is a poor probe: it may be the message
     const open = untried.filter(entry => isOpen(entry, health));
-    const passable = open.length > 0 ? open : untried.filter(entry => health?.standing(entry) !== 'shut');
-    if (passable.length > 0) {
-        return drawAmong(farthest(drawFamily(passable, choice), pool, tried), random);
-    }
-    const again = usable.filter(entry => health?.standing(entry) !== 'shut');
-    return again.length > 0 ? drawAmong(farthest(drawFamily(again, choice), pool, tried), random) : longestAgo(usable, choice);
+    const [field] = [open, untried, notShut].filter(entries => entries.length > 0);
+    return field ? drawAmong(farthest(drawFamily(field, choice), pool, tried), random) : longestAgo(usable, choice);
 }
 
 /** The one whose last strike is the oldest, untried ones first; chance decides between equals. */
@@ -163,8 +178,12 @@ function rangesOver({ pool, tried }: Pick<Choice, 'pool' | 'tried'>): (entry: Po
     return ({ ranges: [range] }) => range !== undefined && (counts.get(range) ?? 0) >= MAX_IN_RANGE;
 }
 
-function candidates({ pool, reachable }: Pick<Choice, 'pool' | 'reachable'>): readonly PoolAddress[] {
-    return reachable.ipv4 === reachable.ipv6 ? pool : pool.filter(entry => reachable[entry.family]);
+function candidates(choice: Pick<Choice, 'pool' | 'reachable'>): readonly PoolAddress[] {
+    return choice.pool.filter(entry => canReach(choice, entry));
+}
+
+function canReach({ reachable }: Pick<Choice, 'reachable'>, { family }: PoolAddress): boolean {
+    return reachable.ipv4 === reachable.ipv6 || reachable[family];
 }
 
 /** Those of the field that are of one family. */

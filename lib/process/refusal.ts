@@ -5,7 +5,7 @@ import { oneLine, withAttempt } from '../delivery/state';
 import { MAX_RESPONSE, SUSPENDED_RULE, type Attempt, type Classification, type DeliveryState, type Stage } from '../delivery/types';
 import { scopesOf, type Suspension } from '../health/suspension';
 import { blamedBy, decide, type Blamed, type Decision, type Held, type Situation, type Verdict } from '../policy/decide';
-import { countSuspended, countUntried } from '../pool/choose';
+import { whatIsLeft } from '../pool/choose';
 import { placeOf } from '../pool/pool';
 import { relaysFor } from '../relay/eligible';
 import type { PluginApp } from '../zonemta/app';
@@ -114,7 +114,7 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
     const { provider, reachable } = flight.destination;
     const zone = zoneOf(delivery);
     const envelope = { from: delivery.from ?? '', recipient: delivery.recipient ?? '' };
-    const left = {
+    const choice = {
         pool: services.pool(zone),
         reachable,
         tried: [...state.attempts.map(earlier => earlier.address), attempt.address],
@@ -131,8 +131,7 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
             relayAfter: settings.relay?.relayAfter ?? {},
             maxAge: settings.relay?.maxAge ?? 0
         },
-        untried: countUntried(left),
-        suspended: countSuspended(left),
+        left: flight.held ? 'suspended' : whatIsLeft(choice),
         held: flight.held && heldBy(flight.held),
         brake: switches.isOn('reroute', provider) ? 'free' : 'off',
         relays: settings.relay ? relaysFor(settings.relay, envelope) : [],
