@@ -1,5 +1,5 @@
 /** The suspensions that a process knows. Reading costs no round trip: the choice of an address looks here. */
-import { isForgotten, isRunning, type Change, type Place, type Suspension } from './suspension';
+import { isForgotten, isRunning, scopesOf, type Change, type Place, type Suspension } from './suspension';
 
 /** `open`: healthy; `probe`: half-open, one delivery may try; `shut`: suspended, or being probed already. */
 export type Standing = 'open' | 'probe' | 'shut';
@@ -53,27 +53,28 @@ export class SuspensionTable {
         if (!known) {
             return ALL_WELL;
         }
-        const covering = (place: Place) => {
-            const found: Suspension[] = [];
-            const look = (scope: string) => {
-                const suspension = known.get(scope);
-                if (suspension && !isForgotten(suspension, now)) {
-                    found.push(suspension);
-                }
-            };
-            look(place.address);
-            place.ranges.forEach(look);
-            look(place.family);
-            look('provider');
-            return found;
+        const active = (scope: string) => {
+            const suspension = known.get(scope);
+            return suspension && !isForgotten(suspension, now) ? suspension : undefined;
         };
+        const shuts = (suspension: Suspension) => isRunning(suspension, now) || now < suspension.probing;
+        const covering = (place: Place) => scopesOf(place).flatMap(scope => active(scope) ?? []);
+        // asked for many addresses, one after the other: what covers them all is looked up once
+        const wide = { ipv4: ['provider', 'ipv4'].flatMap(scope => active(scope) ?? []), ipv6: ['provider', 'ipv6'].flatMap(scope => active(scope) ?? []) };
         return {
-            standing: place => {
-                const found = covering(place);
-                if (found.length === 0) {
-                    return 'open';
+            standing: ({ address, ranges, family }) => {
+                let found = wide[family].length > 0;
+                if (found && wide[family].some(shuts)) {
+                    return 'shut';
                 }
-                return found.some(suspension => isRunning(suspension, now) || now < suspension.probing) ? 'shut' : 'probe';
+                for (let index = -1; index < ranges.length; index++) {
+                    const suspension = active(index < 0 ? address : (ranges[index] ?? ''));
+                    if (suspension && shuts(suspension)) {
+                        return 'shut';
+                    }
+                    found ||= suspension !== undefined;
+                }
+                return found ? 'probe' : 'open';
             },
             struckAt: place => Math.max(0, ...covering(place).map(suspension => suspension.struck)),
             isBlamed: place => covering(place).some(suspension => isRunning(suspension, now) && ['ip-reputation', 'operator'].includes(suspension.class))

@@ -72,13 +72,16 @@ export function whatIsLeft(choice: Pick<Choice, 'pool' | 'reachable' | 'tried' |
     return left;
 }
 
-/** One healthy address of the family that was not drawn: ZoneMTA falls back to it when the drawn family cannot connect at all. */
+/**
+ * One healthy address of the family that was not drawn: ZoneMTA falls back to it when the drawn family cannot connect at all.
+ * Where chance finds none, hardly any is healthy, and there is no falling back.
+ */
 export function chooseOther(choice: Choice, chosen: PoolAddress): PoolAddress | undefined {
     const other: Family = chosen.family === 'ipv4' ? 'ipv6' : 'ipv4';
     if (choice.reachable[chosen.family] && !choice.reachable[other]) {
         return undefined;
     }
-    const drawn = choose({ ...choice, reachable: { ipv4: other === 'ipv4', ipv6: other === 'ipv6' }, pin: undefined });
+    const drawn = drawByChance({ ...choice, reachable: { ipv4: other === 'ipv4', ipv6: other === 'ipv6' } });
     return drawn && isOpen(drawn, choice.health) ? drawn : undefined;
 }
 

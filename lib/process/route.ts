@@ -67,16 +67,20 @@ export async function routeDelivery(services: Services, delivery: SenderDelivery
  */
 async function admit({ health }: Services, provider: string, choice: HealthyChoice): Promise<{ drawn: PoolAddress | undefined; mayGo: boolean }> {
     const drawn = choose(choice);
-    if (!drawn || isKept(choice, drawn) || choice.health.standing(drawn) === 'open') {
+    const standing = drawn && choice.health.standing(drawn);
+    if (!drawn || isKept(choice, drawn) || standing === 'open') {
         return { drawn, mayGo: true };
     }
-    if (choice.health.standing(drawn) === 'probe' && (await health.claimProbe(provider, scopesOf(drawn)))) {
-        return { drawn, mayGo: true };
+    if (standing === 'probe') {
+        if (await health.claimProbe(provider, scopesOf(drawn))) {
+            return { drawn, mayGo: true };
+        }
+        // somebody else probes it
+        const isOpen = (entry: PoolAddress) => (choice.health.standing(entry) === 'open' ? 'open' : 'shut');
+        const other = choose({ ...choice, health: { ...choice.health, standing: isOpen } }) ?? drawn;
+        return { drawn: other, mayGo: isOpen(other) === 'open' || (await health.takeTurn(provider)) };
     }
-    // somebody else probes it
-    const standing = (entry: PoolAddress) => (choice.health.standing(entry) === 'open' ? 'open' : 'shut');
-    const other = choose({ ...choice, health: { ...choice.health, standing } }) ?? drawn;
-    return { drawn: other, mayGo: standing(other) === 'open' || (await health.takeTurn(provider)) };
+    return { drawn, mayGo: await health.takeTurn(provider) };
 }
 
 function isKept({ pin, health }: HealthyChoice, drawn: PoolAddress): boolean {
