@@ -58,7 +58,6 @@ export class SuspensionTable {
             return suspension && !isForgotten(suspension, now) ? suspension : undefined;
         };
         const shuts = (suspension: Suspension) => isRunning(suspension, now) || now < suspension.probing;
-        const covering = (place: Place) => scopesOf(place).flatMap(scope => active(scope) ?? []);
         // asked for many addresses, one after the other: what covers them all is looked up once
         const wide = { ipv4: ['provider', 'ipv4'].flatMap(scope => active(scope) ?? []), ipv6: ['provider', 'ipv6'].flatMap(scope => active(scope) ?? []) };
         return {
@@ -76,8 +75,18 @@ export class SuspensionTable {
                 }
                 return found ? 'probe' : 'open';
             },
-            struckAt: place => Math.max(0, ...covering(place).map(suspension => suspension.struck)),
-            isBlamed: place => covering(place).some(suspension => isRunning(suspension, now) && ['ip-reputation', 'operator'].includes(suspension.class))
+            struckAt: ({ address, ranges, family }) => {
+                let last = active(address)?.struck ?? 0;
+                for (const range of ranges) {
+                    last = Math.max(last, active(range)?.struck ?? 0);
+                }
+                return wide[family].reduce((latest, { struck }) => Math.max(latest, struck), last);
+            },
+            isBlamed: place =>
+                scopesOf(place).some(scope => {
+                    const suspension = active(scope);
+                    return suspension !== undefined && isRunning(suspension, now) && ['ip-reputation', 'operator'].includes(suspension.class);
+                })
         };
     }
 }

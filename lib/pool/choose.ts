@@ -159,10 +159,19 @@ function drawFromAll(choice: Choice): PoolAddress | undefined {
 
 /** The one whose last strike is the oldest, untried ones first; chance decides between equals. */
 function longestAgo(usable: readonly PoolAddress[], { health, tried, random }: Choice): PoolAddress | undefined {
-    const untried = usable.filter(entry => !tried.includes(entry.address));
-    const field = (untried.length > 0 ? untried : usable).map(entry => ({ entry, at: health?.struckAt(entry) ?? 0 }));
-    const oldest = field.reduce((least, { at }) => Math.min(least, at), Infinity);
-    return drawAmong(field.flatMap(({ entry, at }) => (at === oldest ? [entry] : [])), random);
+    const untried = tried.length === 0 ? usable : usable.filter(entry => !tried.includes(entry.address));
+    let oldest: PoolAddress[] = [];
+    let least = Infinity;
+    for (const entry of untried.length > 0 ? untried : usable) {
+        const at = health?.struckAt(entry) ?? 0;
+        if (at < least) {
+            [least, oldest] = [at, []];
+        }
+        if (at === least) {
+            oldest.push(entry);
+        }
+    }
+    return drawAmong(oldest, random);
 }
 
 function isOpen(entry: PoolAddress, health: Health | undefined): boolean {

@@ -96,8 +96,8 @@ async function clear({ settings, health, log }: Services, flight: Flight, state:
 }
 
 /** Where an address belongs: the pool knows its own. */
-function placeIn({ settings, pool }: Services, delivery: SenderDelivery, address: string): Place | undefined {
-    return indexOf(pool(zoneOf(delivery))).byAddress.get(address) ?? placeOf(address, settings.shared);
+function placeIn(services: Services, delivery: SenderDelivery, address: string): Place | undefined {
+    return indexOf(services.pool(zoneOf(delivery))).byAddress.get(address) ?? placeOf(address, services.settings.shared);
 }
 
 function baseOf(blamed: Blamed, scopes: readonly string[]): number {
