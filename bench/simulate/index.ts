@@ -56,6 +56,8 @@ function inThread(name: StrategyName, plan: Plan): Promise<Outcome> {
 if (isMainThread) {
     void main();
 } else {
+    // nobody reads the stack of a million held deliveries
+    Error.stackTraceLimit = 0;
     const { name, plan } = workerData as { name: StrategyName; plan: Plan };
     void run(name, plan).then(outcome => parentPort?.postMessage(outcome));
 }

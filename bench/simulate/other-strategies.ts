@@ -116,11 +116,10 @@ export class KumoLike implements Strategy {
         this.suspended = new Map(PROVIDERS.map(({ key, ipv6 }) => [key, new Suspended(ipv6 === 'none' ? pool.filter(({ family }) => family === 'ipv4') : pool, now)]));
     }
 
-    course({ provider: { key } }: Message): Course {
-        const { random } = this.surroundings;
+    course({ at, provider: { key } }: Message): Course {
+        const { random, now } = this.surroundings;
         const suspended = this.suspended.get(key) as Suspended;
         let delay = 10 * MINUTE;
-        let waited = 0;
         return {
             depart: async (): Promise<Departure> => {
                 const left = suspended.rest();
@@ -139,8 +138,7 @@ export class KumoLike implements Strategy {
 
         function again(): Next {
             delay *= 2;
-            waited += delay;
-            return waited > MAX_AGE ? { kind: 'bounce' } : { kind: 'again', delay };
+            return now() - at > MAX_AGE ? { kind: 'bounce' } : { kind: 'again', delay };
         }
     }
 

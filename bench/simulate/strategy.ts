@@ -25,7 +25,7 @@ export interface Strategy {
     course(message: Message): Course;
     /** Is the address kept from this provider now? */
     suspends(provider: string, entry: PoolAddress): boolean;
-    /** Called once for each hour of the run. */
+    /** Called twice in each hour of the run. */
     tidy(): Promise<void>;
 }
 
