@@ -311,8 +311,9 @@ export const HABITS = {
     /** So many attempts while an address is blocked are forgiven; after each more, and after each from a blocked range, it must be quiet for so many hours before the block ends. */
     forgiven: 3,
     quiet: 4,
-    /** Each address more that is refused for the same message weighs so much more on the range: it looks like snowshoe spam. */
+    /** Each address more that is refused for the same message weighs so much more on the range, up to so many: it looks like snowshoe spam. */
     snowshoe: 0.5,
+    snowshoeMost: 4,
     /** Refused attempts widen a block only where they are so great a part of all attempts from the range. */
     widensShare: 0.1,
     /** Attempts of a range lose half of their weight in so many hours. */
@@ -328,7 +329,7 @@ export const HABITS = {
 /** What happens in the run, at parts of its time. */
 export const EVENTS = {
     /** One account sends unwanted mail: share of all messages. */
-    hijacked: { from: 0.35, to: 0.4, share: 0.03 },
+    hijacked: { from: 0.35, to: 0.4, share: 0.02 },
     /** A provider refuses everything of ours for an hour of four days. */
     refusesAll: { provider: 't-online', from: 0.6, to: 0.61042 },
     /** A provider refuses all of IPv6. */

@@ -1,5 +1,4 @@
 /** One run: the messages of a seed, in virtual time, under one strategy. */
-import { setImmediate as turn } from 'node:timers/promises';
 import { seeded } from '../../test/bed/internet/random';
 import { Agenda } from './heap';
 import { Measures, type Outcome } from './measures';
@@ -151,8 +150,6 @@ export async function run(name: StrategyName, { seed, messages, addresses, hours
 
     async function sample(): Promise<void> {
         await strategy.tidy();
-        // lets the timers go that the hooks have set for a ZoneMTA that is not there
-        await turn();
         let [blocked, suspended, inVain] = [0, 0, 0];
         for (const { key, ipv6 } of PROVIDERS) {
             for (const entry of pool) {

@@ -206,7 +206,7 @@ export class World {
         if (unit.refused > HABITS.forgiven) {
             unit.blockedUntil = Math.max(unit.blockedUntil, quiet);
         }
-        const pressure = range.pressure.add(1 + HABITS.snowshoe * refusals, now);
+        const pressure = range.pressure.add(1 + HABITS.snowshoe * Math.min(refusals, HABITS.snowshoeMost), now);
         if (pressure > provider.model.widensAfter && pressure > HABITS.widensShare * attempts) {
             this.widen(provider, range, now);
         }

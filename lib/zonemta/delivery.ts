@@ -190,11 +190,10 @@ export function deferredCount(delivery: SenderDelivery): number {
  */
 export function wakeZone(app: PluginApp, zone: string, delay: number): void {
     const queue = app.getQueue() as false | { sendCommand?(command: object, done: () => void): void };
+    if (!queue || !queue.sendCommand) {
+        return;
+    }
     for (const after of WAKE_AFTER) {
-        setTimeout(() => {
-            if (queue && queue.sendCommand) {
-                queue.sendCommand({ cmd: 'CLEARCACHE', key: `empty:${zone}` }, () => undefined);
-            }
-        }, delay + after).unref();
+        setTimeout(() => queue.sendCommand?.({ cmd: 'CLEARCACHE', key: `empty:${zone}` }, () => undefined), delay + after).unref();
     }
 }
