@@ -36,7 +36,7 @@ async function main(): Promise<void> {
 /** What takes the longest begins first: nothing makes as many attempts as a sender that remembers none. */
 const LONGEST: StrategyName = 'random';
 /** Nearly all that is allocated is gone after one attempt: with room for the young less of it is carried along. */
-const YOUNG_MIB = 64;
+const YOUNG_MIB = 256;
 
 /** In the order of the names, whichever is ready first. */
 async function inPairs(names: readonly StrategyName[], plan: Plan): Promise<Outcome[]> {

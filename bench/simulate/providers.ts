@@ -329,7 +329,7 @@ export const HABITS = {
 /** What happens in the run, at parts of its time. */
 export const EVENTS = {
     /** One account sends unwanted mail: share of all messages. */
-    hijacked: { from: 0.35, to: 0.4, share: 0.02 },
+    hijacked: { from: 0.35, to: 0.4, share: 0.014 },
     /** A provider refuses everything of ours for an hour of four days. */
     refusesAll: { provider: 't-online', from: 0.6, to: 0.61042 },
     /** A provider refuses all of IPv6. */
