@@ -1,7 +1,7 @@
 /**
- * What the choice of an address costs, with a tenth of the pool suspended at the provider: `npm run bench:pool`. First attempts
- * and reroutes apart, for each size of pool; then the memory of a mirror with 100,000 suspensions, and what asking the pace costs
- * in memory and over a real Redis.
+ * What the choice of an address costs, with a tenth of the pool suspended at the provider: `npm run bench:pool`. First attempts,
+ * reroutes, and the look for what is left, for each size of pool; then the memory of a mirror with 100,000 suspensions, and what asking the pace
+ * costs in memory and over a real Redis.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import type { Pace, PaceStore } from '../lib/health/pace';
 import { RedisPace } from '../lib/health/redis-pace';
 import { SuspensionTable } from '../lib/health/table';
 import type { Suspension } from '../lib/health/suspension';
-import { choose } from '../lib/pool/choose';
+import { choose, whatIsLeft } from '../lib/pool/choose';
 import { buildPool, type PoolAddress } from '../lib/pool/pool';
 import { claimLoopback } from '../test/bed/services/loopback';
 import { startRedis } from '../test/bed/services/redis';
@@ -21,7 +21,6 @@ const RANGES = { subnets4: [28, 24], subnets6: [64, 48], weights: {} };
 const REACHABLE = { ipv4: true, ipv6: true };
 const NOW = Date.now();
 const DRAWS = 200_000;
-const REROUTES = 500;
 const ASKED = 20_000;
 const AT_ONCE = 50;
 /** A pace that lets all go, and one at which nearly all wait. */
@@ -49,9 +48,9 @@ function tableOf(pool: readonly PoolAddress[]): SuspensionTable {
 }
 
 /** Microseconds of each call: p50, p99 and the longest. */
-function timed(times: number, call: () => unknown): string {
+function timed(call: () => unknown): string {
     return ranks(
-        Array.from({ length: times }, () => {
+        Array.from({ length: DRAWS }, () => {
             const began = process.hrtime.bigint();
             call();
             return Number(process.hrtime.bigint() - began) / 1000;
@@ -111,8 +110,13 @@ for (const size of [512, 65_536]) {
     const table = tableOf(pool);
     const choice = (tried: readonly string[]) => ({ pool, reachable: REACHABLE, share: 0.5, tried, health: table.view('google', NOW), random: Math.random });
     choose(choice([]));
-    console.log(`${String(size).padStart(6)} addresses, first attempt  ${timed(DRAWS, () => choose(choice([])))}`);
-    console.log(`${String(size).padStart(6)} addresses, reroute        ${timed(REROUTES, () => choose(choice([pool[0]?.address ?? ''])))}`);
+    console.log(`${String(size).padStart(6)} addresses, first attempt  ${timed(() => choose(choice([])))}`);
+    // refused once, and refused from as many ranges as one delivery may try
+    for (const tries of [1, 4]) {
+        const tried = Array.from({ length: tries }, (_, n) => pool[16 * n]?.address ?? '');
+        console.log(`${String(size).padStart(6)} addresses, reroute no. ${tries}  ${timed(() => choose(choice(tried)))}`);
+        console.log(`${String(size).padStart(6)} addresses, what is left   ${timed(() => whatIsLeft(choice(tried)))}`);
+    }
 }
 
 const before = heap();

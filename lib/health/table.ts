@@ -1,5 +1,5 @@
 /** The suspensions that a process knows. Reading costs no round trip: the choice of an address looks here. */
-import { EVERYWHERE, isForgotten, isRunning, type Change, type Place, type Suspension } from './suspension';
+import { EVERYWHERE, isForgotten, isRunning, scopesOf, type Change, type Place, type Suspension } from './suspension';
 
 /** `open`: healthy; `probe`: half-open, one delivery may try; `shut`: suspended, or being probed already. */
 export type Standing = 'open' | 'probe' | 'shut';
@@ -13,6 +13,7 @@ export interface HealthView {
     isBlamed(place: Place): boolean;
 }
 
+const NONE: readonly Suspension[] = [];
 const NOTHING: ReadonlyMap<string, Suspension> = new Map();
 const ALL_WELL: HealthView = { standing: () => 'open', struckAt: () => 0, isBlamed: () => false };
 
@@ -53,32 +54,34 @@ export class SuspensionTable {
         if (known.length === 0) {
             return ALL_WELL;
         }
-        const covering = (place: Place) => {
-            const found: Suspension[] = [];
-            const look = (scope: string) => {
-                for (const scopes of known) {
-                    const suspension = scopes.get(scope);
-                    if (suspension && !isForgotten(suspension, now)) {
-                        found.push(suspension);
-                    }
+        /** At the provider, and everywhere. */
+        const active = (scope: string): readonly Suspension[] => {
+            let found = NONE;
+            for (const scopes of known) {
+                const suspension = scopes.get(scope);
+                if (suspension && !isForgotten(suspension, now)) {
+                    found = [...found, suspension];
                 }
-            };
-            look(place.address);
-            place.ranges.forEach(look);
-            look(place.family);
-            look('provider');
+            }
             return found;
         };
+        const shuts = (suspension: Suspension) => isRunning(suspension, now) || now < suspension.probing;
+        // asked for many addresses, one after the other: what covers them all is looked up once
+        const wide = { ipv4: ['provider', 'ipv4'].flatMap(active), ipv6: ['provider', 'ipv6'].flatMap(active) };
         return {
-            standing: place => {
-                const found = covering(place);
-                if (found.length === 0) {
-                    return 'open';
+            standing: ({ address, ranges, family }) => {
+                let isCovered = false;
+                const isShut = (suspensions: readonly Suspension[]) => {
+                    isCovered ||= suspensions.length > 0;
+                    return suspensions.some(shuts);
+                };
+                if (isShut(wide[family]) || isShut(active(address)) || ranges.some(range => isShut(active(range)))) {
+                    return 'shut';
                 }
-                return found.some(suspension => isRunning(suspension, now) || now < suspension.probing) ? 'shut' : 'probe';
+                return isCovered ? 'probe' : 'open';
             },
-            struckAt: place => Math.max(0, ...covering(place).map(suspension => suspension.struck)),
-            isBlamed: place => covering(place).some(suspension => isRunning(suspension, now) && ['ip-reputation', 'operator', 'check'].includes(suspension.class))
+            struckAt: place => scopesOf(place).reduce((latest, scope) => active(scope).reduce((last, { struck }) => Math.max(last, struck), latest), 0),
+            isBlamed: place => scopesOf(place).some(scope => active(scope).some(suspension => isRunning(suspension, now) && ['ip-reputation', 'operator', 'check'].includes(suspension.class)))
         };
     }
 }

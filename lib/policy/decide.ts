@@ -26,6 +26,7 @@
  */
 import type { Attempt, Classification, DeliveryState, Pin, ReplyClass, Stage } from '../delivery/types';
 import { STRUCK_CLASSES, type StruckClass } from '../health/suspension';
+import type { Left } from '../pool/choose';
 
 export type Verdict =
     /** ZoneMTA decides as if we were not there. */
@@ -69,10 +70,8 @@ export interface Situation {
     settings: PolicySettings;
     /** Set when it did not connect, and others of our addresses get through now. */
     othersReach?: boolean;
-    /** Healthy pool addresses that could reach the destination and that this delivery has not tried, this attempt counted as tried. */
-    untried: number;
-    /** Addresses that it could try but for their suspension. */
-    suspended: number;
+    /** What of the pool it could try next, this attempt counted as tried. */
+    left: Left;
     /** Set when there was no attempt at all. */
     held?: Held | undefined;
     brake: RerouteBrake;
@@ -209,8 +208,8 @@ function isFaultOfOurs({ stage, reply, attempt }: Situation): boolean {
 }
 
 function rerouted(situation: Situation): Decision | undefined {
-    const { state, settings, reply, random, untried, brake } = situation;
-    if (brake !== 'free' || untried < 1 || state.reroutes >= rerouteLimit(reply, settings)) {
+    const { state, settings, reply, random, left, brake } = situation;
+    if (brake !== 'free' || left !== 'open' || state.reroutes >= rerouteLimit(reply, settings)) {
         return undefined;
     }
     const base = settings.delays[Math.min(state.reroutes, settings.delays.length - 1)] ?? 0;
@@ -222,15 +221,15 @@ function rerouted(situation: Situation): Decision | undefined {
 
 /** Would be rerouted but for the brake: ZoneMTA's schedule. */
 function braked(situation: Situation): Decision | undefined {
-    const { state, settings, reply, untried, brake } = situation;
-    const wanted = untried > 0 && state.reroutes < rerouteLimit(reply, settings);
+    const { state, settings, reply, left, brake } = situation;
+    const wanted = left === 'open' && state.reroutes < rerouteLimit(reply, settings);
     return wanted && brake !== 'free' ? deferred(situation, brake === 'spent' ? 'over the reroute budget' : 'rerouting is switched off') : undefined;
 }
 
 /** There are addresses left, but they are suspended: they come back. */
 function waited(situation: Situation): Decision | undefined {
-    const { state, settings, reply, suspended } = situation;
-    return suspended > 0 && state.reroutes < rerouteLimit(reply, settings) ? deferred(situation, 'the other addresses are suspended') : undefined;
+    const { state, settings, reply, left } = situation;
+    return left === 'suspended' && state.reroutes < rerouteLimit(reply, settings) ? deferred(situation, 'the other addresses are suspended') : undefined;
 }
 
 /** To the relay when refusals of this class have gone on for the time that the settings give to `patienceOf`. */

@@ -52,39 +52,50 @@ export function choose(choice: Choice): PoolAddress | undefined {
     return drawByChance(choice) ?? drawFromAll(choice);
 }
 
-/** Healthy pool addresses that can reach the destination and that this delivery may still try. */
-export function countUntried(choice: Pick<Choice, 'pool' | 'reachable' | 'tried' | 'health'>): number {
+/** What is left for a delivery to try: a healthy address, only suspended ones (which come back), or none at all. */
+export type Left = 'open' | 'suspended' | 'none';
+
+/** What of the pool can reach the destination and may still be tried. Looks no further than to the first healthy address. */
+export function whatIsLeft(choice: Pick<Choice, 'pool' | 'reachable' | 'tried' | 'health'>): Left {
     const isOver = rangesOver(choice);
-    return candidates(choice).filter(entry => !choice.tried.includes(entry.address) && !isOver(entry) && isOpen(entry, choice.health)).length;
+    let left: Left = 'none';
+    for (const entry of choice.pool) {
+        if (!canReach(choice.reachable, entry) || choice.tried.includes(entry.address)) {
+            continue;
+        }
+        if (!isOpen(entry, choice.health)) {
+            left = 'suspended';
+        } else if (!isOver(entry)) {
+            return 'open';
+        }
+    }
+    return left;
 }
 
-/** Addresses that could be tried but for their suspension. */
-export function countSuspended(choice: Pick<Choice, 'pool' | 'reachable' | 'tried' | 'health'>): number {
-    return choice.health ? candidates(choice).filter(entry => !choice.tried.includes(entry.address) && !isOpen(entry, choice.health)).length : 0;
-}
-
-/** One healthy address of the family that was not drawn: ZoneMTA falls back to it when the drawn family cannot connect at all. */
+/**
+ * One healthy address of the family that was not drawn: ZoneMTA falls back to it when the drawn family cannot connect at all.
+ * Where chance finds none, hardly any is healthy, and there is no falling back.
+ */
 export function chooseOther(choice: Choice, chosen: PoolAddress): PoolAddress | undefined {
     const other: Family = chosen.family === 'ipv4' ? 'ipv6' : 'ipv4';
     if (choice.reachable[chosen.family] && !choice.reachable[other]) {
         return undefined;
     }
-    const drawn = choose({ ...choice, reachable: { ipv4: other === 'ipv4', ipv6: other === 'ipv6' }, pin: undefined });
+    const drawn = drawByChance({ ...choice, reachable: { ipv4: other === 'ipv4', ipv6: other === 'ipv6' } });
     return drawn && isOpen(drawn, choice.health) ? drawn : undefined;
 }
 
 /**
  * Without a look at each address: draws until one comes up that is welcome. The distribution is that of a draw among those,
- * and a pool of 65,536 addresses costs what one of 16 does. A delivery that was refused before takes none that shares its
- * widest range with a tried one.
+ * and a pool of 65,536 addresses costs what one of 16 does.
  *
  * @returns undefined when chance finds none: then all have to be looked at
  */
 function drawByChance(choice: Choice): PoolAddress | undefined {
     const { pool, tried, random } = choice;
     const index = indexOf(pool);
-    const isWelcome = tried.length === 0 ? isNotShut(choice) : isFarAndOpen(choice);
     for (const family of familiesInOrder(choice, index)) {
+        const isWelcome = tried.length === 0 ? isNotShut(choice) : isFarAndOpen(choice, index, family);
         for (let draw = 0; draw < MAX_DRAWS; draw++) {
             const entry = drawFrom(index[family], random);
             if (entry && isWelcome(entry)) {
@@ -112,10 +123,20 @@ function isNotShut({ health }: Choice): (entry: PoolAddress) => boolean {
     return entry => health?.standing(entry) !== 'shut';
 }
 
-function isFarAndOpen({ pool, tried, health }: Choice): (entry: PoolAddress) => boolean {
-    const { byAddress } = indexOf(pool);
-    const struck = new Set(tried.map(address => byAddress.get(address)?.ranges.at(-1)));
-    return entry => !tried.includes(entry.address) && !struck.has(entry.ranges.at(-1)) && isOpen(entry, health);
+/** Says of an address of the family whether a delivery that was refused before may take it; the same order as in `farthest`. */
+function isFarAndOpen(choice: Choice, index: PoolIndex, family: Family): (entry: PoolAddress) => boolean {
+    const { tried, health } = choice;
+    const isOver = rangesOver(choice);
+    const struck = tried.flatMap(address => index.byAddress.get(address) ?? []).filter(entry => entry.family === family);
+    const widths = struck.reduce((most, { ranges }) => Math.max(most, ranges.length), 0);
+    for (let width = widths - 1; width >= 0; width--) {
+        const near = new Set(struck.map(entry => entry.ranges[width] ?? ''));
+        // else the whole family lies in ranges of this width that have refused
+        if ([...near].reduce((sum, range) => sum + (index.sizes.get(range) ?? 0), 0) < index[family].total) {
+            return entry => !near.has(entry.ranges[width] ?? '') && isOpen(entry, health);
+        }
+    }
+    return entry => !tried.includes(entry.address) && !isOver(entry) && isOpen(entry, health);
 }
 
 /** After a refusal over IPv6, where providers are stricter, IPv4 is next. */
@@ -128,23 +149,29 @@ function drawFromAll(choice: Choice): PoolAddress | undefined {
     const { pool, tried, health, random } = choice;
     const usable = candidates(choice);
     const isOver = rangesOver(choice);
-    const untried = tried.length === 0 ? usable : usable.filter(entry => !tried.includes(entry.address) && !isOver(entry));
+    const notShut = usable.filter(isNotShut(choice));
+    const untried = tried.length === 0 ? notShut : notShut.filter(entry => !tried.includes(entry.address) && !isOver(entry));
     // a delivery that was refused already is a poor probe: it may be the message
     const open = untried.filter(entry => isOpen(entry, health));
-    const passable = open.length > 0 ? open : untried.filter(entry => health?.standing(entry) !== 'shut');
-    if (passable.length > 0) {
-        return drawAmong(farthest(drawFamily(passable, choice), pool, tried), random);
-    }
-    const again = usable.filter(entry => health?.standing(entry) !== 'shut');
-    return again.length > 0 ? drawAmong(farthest(drawFamily(again, choice), pool, tried), random) : longestAgo(usable, choice);
+    const [field] = [open, untried, notShut].filter(entries => entries.length > 0);
+    return field ? drawAmong(farthest(drawFamily(field, choice), pool, tried), random) : longestAgo(usable, choice);
 }
 
 /** The one whose last strike is the oldest, untried ones first; chance decides between equals. */
 function longestAgo(usable: readonly PoolAddress[], { health, tried, random }: Choice): PoolAddress | undefined {
-    const untried = usable.filter(entry => !tried.includes(entry.address));
-    const field = (untried.length > 0 ? untried : usable).map(entry => ({ entry, at: health?.struckAt(entry) ?? 0 }));
-    const oldest = field.reduce((least, { at }) => Math.min(least, at), Infinity);
-    return drawAmong(field.flatMap(({ entry, at }) => (at === oldest ? [entry] : [])), random);
+    const untried = tried.length === 0 ? usable : usable.filter(entry => !tried.includes(entry.address));
+    let oldest: PoolAddress[] = [];
+    let least = Infinity;
+    for (const entry of untried.length > 0 ? untried : usable) {
+        const at = health?.struckAt(entry) ?? 0;
+        if (at < least) {
+            [least, oldest] = [at, []];
+        }
+        if (at === least) {
+            oldest.push(entry);
+        }
+    }
+    return drawAmong(oldest, random);
 }
 
 function isOpen(entry: PoolAddress, health: Health | undefined): boolean {
@@ -164,7 +191,7 @@ function rangesOver({ pool, tried }: Pick<Choice, 'pool' | 'tried'>): (entry: Po
 }
 
 function candidates({ pool, reachable }: Pick<Choice, 'pool' | 'reachable'>): readonly PoolAddress[] {
-    return reachable.ipv4 === reachable.ipv6 ? pool : pool.filter(entry => canReach(reachable, entry));
+    return pool.filter(entry => canReach(reachable, entry));
 }
 
 /** Has the destination an address of this family? Where nothing is known, any will do. */

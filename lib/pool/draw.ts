@@ -17,6 +17,8 @@ export interface Urn {
 
 export interface PoolIndex extends Readonly<Record<Family, Urn>> {
     byAddress: ReadonlyMap<string, PoolAddress>;
+    /** How many addresses each range has, of every width. */
+    sizes: ReadonlyMap<string, number>;
 }
 
 const indexes = new WeakMap<readonly PoolAddress[], PoolIndex>();
@@ -30,7 +32,8 @@ export function indexOf(pool: readonly PoolAddress[]): PoolIndex {
     const index: PoolIndex = {
         ipv4: urnOf([pool.filter(entry => entry.family === 'ipv4')]),
         ipv6: urnOf([...byRange(pool.filter(entry => entry.family === 'ipv6')).values()]),
-        byAddress: new Map(pool.map(entry => [entry.address, entry]))
+        byAddress: new Map(pool.map(entry => [entry.address, entry])),
+        sizes: sizesOf(pool)
     };
     indexes.set(pool, index);
     return index;
@@ -73,6 +76,14 @@ function groupOf(entries: readonly PoolAddress[]): Group {
     let sum = 0;
     const sums = entries.map(({ weight }) => (sum += weight));
     return { entries, sums, even: entries.every(({ weight }) => weight === entries[0]?.weight) };
+}
+
+function sizesOf(pool: readonly PoolAddress[]): Map<string, number> {
+    const sizes = new Map<string, number>();
+    for (const range of pool.flatMap(entry => entry.ranges)) {
+        sizes.set(range, (sizes.get(range) ?? 0) + 1);
+    }
+    return sizes;
 }
 
 function byRange(entries: readonly PoolAddress[]): Map<string, PoolAddress[]> {

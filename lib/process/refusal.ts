@@ -3,9 +3,10 @@ import { isIPv6 } from 'node:net';
 import type { SenderConnection, SenderDelivery, SenderDeliveryError } from '@zone-eu/types';
 import { oneLine, withAttempt } from '../delivery/state';
 import { MAX_RESPONSE, SUSPENDED_RULE, type Attempt, type Classification, type DeliveryState, type Stage } from '../delivery/types';
-import { scopesOf, type Suspension } from '../health/suspension';
+import { scopesOf, type Place, type Suspension } from '../health/suspension';
 import { blamedBy, decide, type Blamed, type Decision, type Held, type Situation, type Verdict } from '../policy/decide';
-import { countSuspended, countUntried } from '../pool/choose';
+import { whatIsLeft } from '../pool/choose';
+import { indexOf } from '../pool/draw';
 import { placeOf } from '../pool/pool';
 import { relaysFor } from '../relay/eligible';
 import type { PluginApp } from '../zonemta/app';
@@ -75,7 +76,7 @@ export async function handleDelivered(services: Services, delivery: SenderDelive
     const accepted: Classification = { class: 'other', ipRelated: false, scope: 'none', rule: 'accepted', hints: {} };
     const source = delivery.status?.ip ?? flight.address;
     const attempt = describe(services, flight, { ...viaOf(delivery, undefined, flight), address: source }, accepted, 250, response);
-    await clear(services, flight, state, source);
+    await clear(services, flight, state, placeIn(services, delivery, source));
     services.log.event('DELIVERED', { ...ids(delivery), ...facts(attempt), attempts: state.attempts.length + 1 });
     await services.history.write({ ...keys(delivery), event: { kind: 'delivered', attempt, zone: zoneOf(delivery), phase: state.phase } });
 }
@@ -84,7 +85,7 @@ export async function handleDelivered(services: Services, delivery: SenderDelive
 export async function suspend(services: Services, delivery: SenderDelivery, { attempt, reply, othersReach }: Refused): Promise<void> {
     const { settings, health, log, now } = services;
     const blamed = blamedBy(reply, othersReach);
-    const place = placeOf(attempt.address, settings.shared);
+    const place = placeIn(services, delivery, attempt.address);
     if (!blamed || !place || settings.shared.shadow) {
         return;
     }
@@ -138,8 +139,7 @@ export function failedAlone({ reachability, now }: Services, { provider, address
 }
 
 /** An accepted delivery shows that its address is welcome again. */
-async function clear({ settings, health, log }: Services, flight: Flight, state: DeliveryState, source: string): Promise<void> {
-    const place = placeOf(source, settings.shared);
+async function clear({ settings, health, log }: Services, flight: Flight, state: DeliveryState, place: Place | undefined): Promise<void> {
     if (!place || state.phase !== 'pool' || settings.shared.shadow) {
         return;
     }
@@ -147,6 +147,11 @@ async function clear({ settings, health, log }: Services, flight: Flight, state:
     for (const { scope } of await health.succeed({ provider, scopes: scopesOf(place), startedAt: flight.startedAt })) {
         log.event('RESUMED', { provider, scope, reason: 'accepted' });
     }
+}
+
+/** Where an address belongs: the pool knows its own. */
+function placeIn(services: Services, delivery: SenderDelivery, address: string): Place | undefined {
+    return indexOf(services.pool(zoneOf(delivery))).byAddress.get(address) ?? placeOf(address, services.settings.shared);
 }
 
 function baseOf(blamed: Blamed, scopes: readonly string[]): number {
@@ -168,7 +173,7 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
     const { provider, reachable } = flight.destination;
     const zone = zoneOf(delivery);
     const envelope = { from: delivery.from ?? '', recipient: delivery.recipient ?? '' };
-    const left = {
+    const choice = {
         pool: services.pool(zone),
         reachable,
         tried: [...state.attempts.map(earlier => earlier.address), attempt.address],
@@ -186,8 +191,7 @@ function situationOf(services: Services, delivery: SenderDelivery, flight: Fligh
             maxAge: settings.relay?.maxAge ?? 0
         },
         othersReach,
-        untried: countUntried(left),
-        suspended: countSuspended(left),
+        left: flight.held ? 'suspended' : whatIsLeft(choice),
         held: flight.held && heldBy(flight.held),
         brake: switches.isOn('reroute', provider) ? 'free' : 'off',
         relays: settings.relay ? relaysFor(settings.relay, envelope) : [],

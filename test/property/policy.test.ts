@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { freshState, withAttempt } from '../../lib/delivery/state';
 import { MAX_ATTEMPTS, REPLY_CLASSES, SCOPES, type Attempt, type Classification, type DeliveryState, type ReplyClass } from '../../lib/delivery/types';
 import { decide, RELAYABLE, type PolicySettings, type RerouteBrake, type Verdict } from '../../lib/policy/decide';
-import { choose, countUntried } from '../../lib/pool/choose';
+import { choose, whatIsLeft, type Left } from '../../lib/pool/choose';
 import { buildPool, type PoolAddress } from '../../lib/pool/pool';
 import { seeded } from '../bed/internet/random';
 
@@ -48,8 +48,8 @@ interface Step {
     verdict: Verdict;
     now: number;
     drawn: PoolAddress | undefined;
-    /** Addresses that could have been drawn and had not been tried. */
-    untriedBefore: number;
+    /** What could have been drawn and had not been tried. */
+    leftBefore: Left;
 }
 
 interface Life {
@@ -78,7 +78,7 @@ function live(world: World): Life {
             before.phase === 'pool'
                 ? choose({ pool, reachable, share: 0.5, tried: tried.filter(address => address !== before.pin?.address), pin: before.pin, random })
                 : undefined;
-        const untriedBefore = countUntried({ pool, reachable, tried });
+        const leftBefore = whatIsLeft({ pool, reachable, tried });
         now += event.ms;
         if (event.accepted) {
             return { steps, end: 'delivered', endedAt: now };
@@ -103,8 +103,7 @@ function live(world: World): Life {
             stage: event.code % 7 === 0 ? 'auth' : 'rcpt',
             settings,
             othersReach: event.othersReach,
-            untried: countUntried({ pool, reachable, tried: [...tried, address] }),
-            suspended: 0,
+            left: whatIsLeft({ pool, reachable, tried: [...tried, address] }),
             brake: event.brake,
             relays,
             relayOff: !event.relayOn,
@@ -115,7 +114,7 @@ function live(world: World): Life {
             random
         });
         state = withAttempt(decided, attempt);
-        steps.push({ before, after: state, event, attempt, verdict, now, drawn, untriedBefore });
+        steps.push({ before, after: state, event, attempt, verdict, now, drawn, leftBefore });
 
         // lib/sender.js: a deferral beyond the schedule is a reject; ours bring a schedule of their own, one step longer than the count
         switch (verdict.action) {
@@ -212,9 +211,9 @@ describe('whatever a delivery meets', () => {
 
     it('no address is tried twice while an untried one is left, but for the one that greylisting keeps', () => {
         everyLife(({ steps }) => {
-            for (const { before, drawn, untriedBefore } of steps) {
+            for (const { before, drawn, leftBefore } of steps) {
                 const known = before.attempts.map(attempt => attempt.address);
-                if (before.phase === 'pool' && drawn && untriedBefore > 0 && drawn.address !== before.pin?.address) {
+                if (before.phase === 'pool' && drawn && leftBefore === 'open' && drawn.address !== before.pin?.address) {
                     expect(known).not.toContain(drawn.address);
                 }
             }

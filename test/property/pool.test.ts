@@ -1,7 +1,7 @@
 /** The choice of addresses: uniform, and true to its order of preference, whatever the pool. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { choose, countUntried, type Choice } from '../../lib/pool/choose';
+import { choose, whatIsLeft, type Choice } from '../../lib/pool/choose';
 import { offersOf } from '../../lib/pool/offers';
 import { buildPool, rangesOf, type PoolAddress } from '../../lib/pool/pool';
 import { seeded } from '../bed/internet/random';
@@ -83,7 +83,7 @@ describe('whatever the pool and the past', () => {
         fc.assert(
             fc.property(anyChoice, choice => {
                 const drawn = choose(choice);
-                expect(drawn !== undefined && choice.tried.includes(drawn.address) && countUntried(choice) > 0).toBe(false);
+                expect(drawn !== undefined && choice.tried.includes(drawn.address) && whatIsLeft(choice) === 'open').toBe(false);
             }),
             { numRuns: 5000 }
         );
@@ -93,7 +93,7 @@ describe('whatever the pool and the past', () => {
         fc.assert(
             fc.property(anyChoice, choice => {
                 const drawn = choose(choice);
-                if (!drawn || countUntried(choice) === 0) {
+                if (!drawn || whatIsLeft(choice) !== 'open') {
                     return;
                 }
                 const struck = choice.pool.filter(entry => choice.tried.includes(entry.address));

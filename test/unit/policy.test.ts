@@ -42,8 +42,7 @@ function after(refusal: Refusal, changes: Partial<Situation> = {}): Decision {
         reply,
         stage: refusal.stage ?? 'rcpt',
         settings: SETTINGS,
-        untried: 200,
-        suspended: 0,
+        left: 'open',
         brake: 'free',
         relays: ['relay', 'second-relay'],
         relayOff: false,
@@ -75,7 +74,7 @@ describe('a listed or distrusted address (ip-reputation)', () => {
     });
 
     it('goes to the relay when no untried address is left', () => {
-        expect(after({ class: 'ip-reputation' }, { untried: 0 }).verdict).toMatchObject(toRelay);
+        expect(after({ class: 'ip-reputation' }, { left: 'none' }).verdict).toMatchObject(toRelay);
     });
 
     it('goes to the relay at once when the provider as a whole refuses for good', () => {
@@ -91,17 +90,17 @@ describe('a listed or distrusted address (ip-reputation)', () => {
     });
 
     it('bounces a final refusal when there is neither an address nor a relay left', () => {
-        expect(after({ class: 'ip-reputation', code: 554 }, { untried: 0, relays: [] }).verdict.action).toBe('bounce');
+        expect(after({ class: 'ip-reputation', code: 554 }, { left: 'none', relays: [] }).verdict.action).toBe('bounce');
     });
 
     it('stays on the schedule for a temporary refusal when there is neither an address nor a relay left', () => {
-        expect(after({ class: 'ip-reputation', code: 421 }, { untried: 0, relays: [], deferred: 1 }).verdict).toMatchObject({ action: 'defer', delay: 7 * MINUTE });
-        expect(after({ class: 'ip-reputation', code: 421 }, { untried: 0, relays: [], deferred: 3 }).verdict.action).toBe('bounce');
+        expect(after({ class: 'ip-reputation', code: 421 }, { left: 'none', relays: [], deferred: 1 }).verdict).toMatchObject({ action: 'defer', delay: 7 * MINUTE });
+        expect(after({ class: 'ip-reputation', code: 421 }, { left: 'none', relays: [], deferred: 3 }).verdict.action).toBe('bounce');
     });
 
     it('starts the relay time at the handover and counts the reroute', () => {
         expect(after({ class: 'ip-reputation' }, { state: pool({ reroutes: 2 }) }).state).toMatchObject({ phase: 'pool', reroutes: 3 });
-        expect(after({ class: 'ip-reputation' }, { untried: 0 }).state).toMatchObject({ phase: 'relay', since: NOW, until: NOW + 24 * HOUR });
+        expect(after({ class: 'ip-reputation' }, { left: 'none' }).state).toMatchObject({ phase: 'relay', since: NOW, until: NOW + 24 * HOUR });
     });
 });
 
@@ -185,7 +184,7 @@ describe('an MX that cannot be reached (network)', () => {
         const reroute = after({ class: 'network', code: 0 }, { othersReach: true });
         expect(reroute.verdict).toMatchObject({ action: 'reroute', reason: 'others of our addresses get through' });
         expect(after({ class: 'network', code: 0 }, { othersReach: true, state: pool({ reroutes: 4 }) }).verdict.action).toBe('core');
-        expect(after({ class: 'network', code: 0 }, { othersReach: true, untried: 0 }).verdict.action).toBe('core');
+        expect(after({ class: 'network', code: 0 }, { othersReach: true, left: 'none' }).verdict.action).toBe('core');
         expect(after({ class: 'network', code: 0 }, { othersReach: true, brake: 'spent' }).verdict.action).toBe('core');
     });
 
@@ -225,14 +224,14 @@ describe('the brake on reroutes', () => {
     });
 
     it('does not hold up what had no reroute left anyway', () => {
-        expect(after({ class: 'ip-reputation' }, { brake: 'off', untried: 0 }).verdict).toMatchObject(toRelay);
+        expect(after({ class: 'ip-reputation' }, { brake: 'off', left: 'none' }).verdict).toMatchObject(toRelay);
         expect(after({ class: 'ip-reputation', scope: 'provider', code: 554 }, { brake: 'spent' }).verdict).toMatchObject(toRelay);
     });
 });
 
 describe('with the relay switched off', () => {
     it.each([
-        ['a refused address', { class: 'ip-reputation', code: 554 }, { untried: 0 }],
+        ['a refused address', { class: 'ip-reputation', code: 554 }, { left: 'none' }],
         ['a refusal by the provider as a whole', { class: 'ip-reputation', code: 554, scope: 'provider' }, {}],
         ['a PTR', { class: 'ip-ptr', code: 550 }, { state: pool({ reroutes: 1 }) }],
         ['a limit that lasts', { class: 'ip-rate', code: 550 }, { state: pool({ reroutes: 1, attempts: [attempt({ class: 'ip-rate' }, NOW - 3 * HOUR)] }) }]
@@ -305,25 +304,25 @@ describe('at the relay', () => {
 
 describe('a delivery that finds all addresses suspended', () => {
     it('goes to the relay at once', () => {
-        expect(after({ class: 'ip-reputation', code: 0 }, { untried: 0, held: 'final' }).verdict).toMatchObject(toRelay);
+        expect(after({ class: 'ip-reputation', code: 0 }, { left: 'suspended', held: 'final' }).verdict).toMatchObject(toRelay);
     });
 
     it('by limits only, or by a provider that refuses for now, goes there after relayAfter of ip-rate', () => {
         const late = attempt({ class: 'ip-rate', code: 421 });
-        expect(after({ class: 'ip-rate', code: 0 }, { untried: 0, held: 'temporary' }).verdict.action).toBe('defer');
-        expect(after({ class: 'ip-rate', code: 0 }, { untried: 0, held: 'temporary', state: pool({ attempts: [{ ...late, at: NOW - 3 * HOUR }] }) }).verdict).toMatchObject(toRelay);
+        expect(after({ class: 'ip-rate', code: 0 }, { left: 'suspended', held: 'temporary' }).verdict.action).toBe('defer');
+        expect(after({ class: 'ip-rate', code: 0 }, { left: 'suspended', held: 'temporary', state: pool({ attempts: [{ ...late, at: NOW - 3 * HOUR }] }) }).verdict).toMatchObject(toRelay);
     });
 
     it('waits on the schedule without a relay, or with the relay switched off', () => {
-        expect(after({ class: 'ip-reputation', code: 0 }, { untried: 0, held: 'final', relays: [] }).verdict).toMatchObject({ action: 'defer', reason: 'all addresses are suspended there' });
-        expect(after({ class: 'ip-reputation', code: 0 }, { untried: 0, held: 'final', relayOff: true }).verdict).toMatchObject({ action: 'defer' });
+        expect(after({ class: 'ip-reputation', code: 0 }, { left: 'suspended', held: 'final', relays: [] }).verdict).toMatchObject({ action: 'defer', reason: 'all addresses are suspended there' });
+        expect(after({ class: 'ip-reputation', code: 0 }, { left: 'suspended', held: 'final', relayOff: true }).verdict).toMatchObject({ action: 'defer' });
     });
 });
 
 describe('a refusal with only suspended addresses left', () => {
     it('goes to the relay, and waits for them where there is none, a 5xx too', () => {
-        expect(after({ class: 'ip-reputation', code: 554 }, { untried: 0, suspended: 9 }).verdict).toMatchObject(toRelay);
-        expect(after({ class: 'ip-reputation', code: 554 }, { untried: 0, suspended: 9, relays: [] }).verdict).toMatchObject({ action: 'defer', reason: 'the other addresses are suspended' });
+        expect(after({ class: 'ip-reputation', code: 554 }, { left: 'suspended' }).verdict).toMatchObject(toRelay);
+        expect(after({ class: 'ip-reputation', code: 554 }, { left: 'suspended', relays: [] }).verdict).toMatchObject({ action: 'defer', reason: 'the other addresses are suspended' });
     });
 });
 

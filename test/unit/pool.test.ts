@@ -1,6 +1,6 @@
 /** The pool as an operator writes it, and what is drawn from it in the cases that he would look at. */
 import { describe, expect, it } from 'vitest';
-import { choose, chooseOther, countSuspended, countUntried, type Choice, type Health } from '../../lib/pool/choose';
+import { choose, chooseOther, whatIsLeft, type Choice, type Health } from '../../lib/pool/choose';
 import { buildPool, rangesOf } from '../../lib/pool/pool';
 import { seeded } from '../bed/internet/random';
 
@@ -114,9 +114,10 @@ describe('after a refusal', () => {
         expect(drawn(50, { pool, pin: { address: '203.0.113.9' } })).not.toHaveProperty('203.0.113.9');
     });
 
-    it('counts what is left to try', () => {
-        expect(countUntried({ pool, reachable: BOTH, tried: ['192.0.2.1', '192.0.2.1', '203.0.113.9'] })).toBe(3);
-        expect(countUntried({ pool, reachable: { ipv4: false, ipv6: true }, tried: [] })).toBe(0);
+    it('tells whether anything is left to try', () => {
+        expect(whatIsLeft({ pool, reachable: BOTH, tried: ['192.0.2.1', '192.0.2.1', '203.0.113.9'] })).toBe('open');
+        expect(whatIsLeft({ pool, reachable: BOTH, tried: pool.map(entry => entry.address) })).toBe('none');
+        expect(whatIsLeft({ pool, reachable: { ipv4: false, ipv6: true }, tried: [] })).toBe('none');
     });
 });
 
@@ -194,12 +195,14 @@ describe('with suspended addresses', () => {
     it('a /28 that has refused a delivery three times is left out for it', () => {
         const range = poolOf('192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4', '198.51.100.1');
         const tried = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '198.51.100.1'];
-        expect(countUntried({ pool: range, reachable: BOTH, tried })).toBe(0);
-        expect(countUntried({ pool: range, reachable: BOTH, tried: tried.slice(1) })).toBe(2);
+        expect(whatIsLeft({ pool: range, reachable: BOTH, tried })).toBe('none');
+        expect(whatIsLeft({ pool: range, reachable: BOTH, tried: tried.slice(1) })).toBe('open');
     });
 
-    it('are counted apart from what is left to try', () => {
+    it('are told apart from what is left to try', () => {
         const choice = { pool, reachable: BOTH, tried: ['192.0.2.1'], health: health({ shut: ['192.0.2.17'], probe: ['192.0.2.200'] }) };
-        expect([countUntried(choice), countSuspended(choice)]).toEqual([1, 2]);
+        expect(whatIsLeft(choice)).toBe('open');
+        expect(whatIsLeft({ ...choice, tried: ['192.0.2.1', '198.51.100.1'] })).toBe('suspended');
+        expect(whatIsLeft({ ...choice, tried: pool.map(entry => entry.address) })).toBe('none');
     });
 });
