@@ -308,7 +308,7 @@ export const HABITS = {
     overRatePoints: 0.2,
     /** Points lose half of their weight in so many hours. */
     pointsHalfLife: 24,
-    /** So many attempts while an address is blocked are forgiven; after each more, and after each from a blocked range, it must be quiet for so many hours before the block ends. */
+    /** So many attempts while an address is blocked are forgiven; after each more it must be quiet for so many hours before the block ends. */
     forgiven: 3,
     quiet: 4,
     /** Each address more that is refused for the same message weighs so much more on the range, up to so many: it looks like snowshoe spam. */

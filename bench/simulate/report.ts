@@ -71,7 +71,7 @@ refused attempts or complaints. *Refused while blocked*: attempts from what was 
 
 - an address may make so many attempts at once and an hour; more earn a 4xx, and points;
 - refused spam and complaints are points too; too many block the address for hours to days, drawn evenly on a logarithmic scale;
-- attempts while blocked keep the block from ending; too many of them, and too great a part of all, block the whole range; the same message from many addresses weighs more;
+- attempts while blocked keep the block of an address from ending; too many of them, and too great a part of all, block the whole range; the same message from many addresses weighs more;
 - some addresses are blocked from the start, and some every day, for reasons that are not ours;
 - three providers judge IPv6 by its /64, one small one greylists;
 - one account is hijacked for five hours; one provider refuses everything for an hour; one refuses all of IPv6 for ten hours.

@@ -195,16 +195,14 @@ export class World {
         return event.provider === key && part >= event.from && part < event.to;
     }
 
-    /** An attempt from what is blocked: the block lasts longer, and too many make it wider. */
+    /** An attempt from what is blocked: an address stays blocked for longer, and too many make the block wider. A blocked range has its time. */
     private press(provider: Provider, unit: Unit, range: Range, refusals: number, attempts: number, now: number): void {
-        unit.refused++;
-        const quiet = now + HABITS.quiet * HOUR;
         if (now < range.blockedUntil) {
-            range.blockedUntil = Math.max(range.blockedUntil, quiet);
             return;
         }
+        unit.refused++;
         if (unit.refused > HABITS.forgiven) {
-            unit.blockedUntil = Math.max(unit.blockedUntil, quiet);
+            unit.blockedUntil = Math.max(unit.blockedUntil, now + HABITS.quiet * HOUR);
         }
         const pressure = range.pressure.add(1 + HABITS.snowshoe * Math.min(refusals, HABITS.snowshoeMost), now);
         if (pressure > provider.model.widensAfter && pressure > HABITS.widensShare * attempts) {

@@ -15,11 +15,11 @@ export function withAttempt(state: DeliveryState, attempt: Attempt): DeliverySta
 }
 
 /** What a bounded line has not. Most texts have nothing of it, and then nothing is to be done. */
-const UNTIDY = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|^\s|\s$| {2}/;
+const UNTIDY = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]| {2}/;
 
 /** Text from outside as one bounded line: no control characters, no line ends. */
 export function oneLine(text: string, max: number): string {
-    if (text.length <= max && !UNTIDY.test(text)) {
+    if (text.length <= max && !UNTIDY.test(text) && text.trim().length === text.length) {
         return text;
     }
     const flat = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').replace(/ {2,}/g, ' ').trim();

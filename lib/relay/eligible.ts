@@ -15,6 +15,9 @@ export function relaysFor(rules: RelayRules, envelope: { from: string; recipient
     if (envelope.from === '' && !rules.nullSender) {
         return [];
     }
+    if (rules.exclude.length === 0) {
+        return rules.zones;
+    }
     const domains = [envelope.from, envelope.recipient].map(domainOf);
     return rules.exclude.some(pattern => domains.some(domain => covers(pattern.toLowerCase(), domain))) ? [] : rules.zones;
 }
