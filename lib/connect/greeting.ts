@@ -23,8 +23,8 @@ export interface Greeted {
 }
 
 /**
- * Nothing was heard. With a `socket` the connection stands, or was closed in an orderly way, and an SMTP client that is given it sees
- * by itself what happened. `connected`: it had been made before it failed.
+ * Nothing was heard. With a `socket` the connection stands, and an SMTP client that is given it may go on waiting. `connected`: it had
+ * been made before it failed.
  */
 export interface Unheard {
     error: NodeJS.ErrnoException;
@@ -61,9 +61,9 @@ export function openGreeted({ host, port, localAddress }: Peer, patience: Patien
             return socket;
         };
         const listen = () => {
-            // what ends without a byte more is not read, so that the client still sees the end
+            // the end: a client that is given such a socket may not see it, and would wait for a greeting (ZoneMTA 3.11.0)
             if (socket.readableLength === 0) {
-                return settle({ error: coded('connection closed before the greeting', 'ECONNRESET'), connected, socket: letGo() });
+                return fail(coded('connection closed before the greeting', 'ECONNRESET'));
             }
             held.push(socket.read(socket.readableLength) as Buffer);
             const reply = firstReply(Buffer.concat(held).toString('latin1'));

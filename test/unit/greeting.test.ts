@@ -144,10 +144,10 @@ describe('a server that is not heard', () => {
     it.each([
         ['without a word', ''],
         ['in the middle of a line', '220 hel']
-    ])('and closes %s: the client sees it', async (_name, words) => {
+    ])('and closes %s: as one that resets, for a client that gets such a socket may wait for minutes', async (_name, words) => {
         const opened = await open(await scripted(socket => socket.end(words)));
         expect(opened).toMatchObject({ error: { code: 'ECONNRESET' }, connected: true });
-        expect(await client(opened.socket)).toMatch(/closed/i);
+        expect(opened.socket).toBeUndefined();
     });
 
     it('and resets the connection: the error of the network, after a connection', async () => {
