@@ -6,7 +6,7 @@ export default defineConfig({
         // end-to-end worlds are slow to start; every wait inside has its own, shorter deadline
         testTimeout: 120_000,
         hookTimeout: 120_000,
-        // two cores, and each world is a dozen processes that mostly wait for one another
-        maxWorkers: 3
+        // two cores, and each world is a dozen processes
+        maxWorkers: 2
     }
 });
