@@ -70,10 +70,10 @@ it('a message that is cut off leaves nothing behind', async () => {
 });
 
 it('a message whose client vanishes without an event is given up in the end', async () => {
-    const spool = new Spool({ limit: 1024 * KIB, memory: 1, dir, abandonedAfter: 50 });
+    const spool = new Spool({ limit: 1024 * KIB, memory: 1, dir, abandonedAfter: 700 });
     spool.write(randomBytes(KIB));
-    await vi.waitFor(async () => expect(await openFiles()).toBe(1));
-    await vi.waitFor(async () => expect(await openFiles()).toBe(0));
+    await vi.waitFor(async () => expect(await openFiles()).toBe(1), { timeout: 10_000, interval: 10 });
+    await vi.waitFor(async () => expect(await openFiles()).toBe(0), { timeout: 10_000 });
     await expect(spool.body()).rejects.toThrow();
 });
 
