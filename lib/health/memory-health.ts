@@ -1,4 +1,5 @@
 /** Suspensions in memory: for a process without Redis, and while Redis is away. Works on the table that the choice reads. */
+import { ByProvider } from './by-provider';
 import {
     coolDownAfter,
     isRunning,
@@ -33,10 +34,8 @@ interface Memory {
     turn: number;
 }
 
-const MAX_PROVIDERS = 10_000;
-
 export class MemoryHealth implements HealthStore {
-    private readonly memories = new Map<string, Memory>();
+    private readonly memories = new ByProvider<Memory>(() => ({ strikes: new Map(), parts: new Map(), accepted: new Map(), turn: 0 }));
 
     constructor(
         private readonly table: SuspensionTable,
@@ -45,7 +44,7 @@ export class MemoryHealth implements HealthStore {
 
     async strike(strike: Strike): Promise<Change[]> {
         const { provider, scopes, base, now } = strike;
-        const memory = this.memory(provider);
+        const memory = this.memories.of(provider);
         scopes.forEach((scope, index) => memory.accepted.set(scope, Math.max(memory.accepted.get(scope) ?? 0, strike.accepted[index] ?? 0)));
         const around = this.table.find(provider, scopes.slice(base), now);
         if (around.some(known => isRunning(known, now) && known.class === strike.class && now - known.struck < SAME_EVENT)) {
@@ -65,7 +64,7 @@ export class MemoryHealth implements HealthStore {
     }
 
     async succeed({ provider, scopes, startedAt, now }: Success): Promise<Change[]> {
-        const memory = this.memory(provider);
+        const memory = this.memories.of(provider);
         scopes.forEach(scope => memory.accepted.set(scope, Math.max(memory.accepted.get(scope) ?? 0, now)));
         const cleared = this.table.find(provider, scopes, now).filter(known => known.class !== 'operator' && known.struck < startedAt);
         for (const { scope, class: reason, strikes, struck, until } of cleared) {
@@ -83,7 +82,7 @@ export class MemoryHealth implements HealthStore {
     }
 
     async takeTurn(provider: string, now: number): Promise<boolean> {
-        const memory = this.memory(provider);
+        const memory = this.memories.of(provider);
         if (now < memory.turn) {
             return false;
         }
@@ -96,7 +95,7 @@ export class MemoryHealth implements HealthStore {
     }
 
     async lift(provider: string, scope: string): Promise<Change[]> {
-        const { strikes } = this.memory(provider);
+        const { strikes } = this.memories.of(provider);
         [...strikes.keys()].filter(key => key.startsWith(`${scope} `)).forEach(key => strikes.delete(key));
         return this.apply([{ provider, scope, suspension: null }]);
     }
@@ -135,17 +134,5 @@ export class MemoryHealth implements HealthStore {
     private apply(changes: Change[]): Change[] {
         this.table.apply(changes);
         return changes;
-    }
-
-    private memory(provider: string): Memory {
-        const known = this.memories.get(provider) ?? { strikes: new Map(), parts: new Map(), accepted: new Map(), turn: 0 };
-        // the provider of the longest ago goes first
-        this.memories.delete(provider);
-        this.memories.set(provider, known);
-        const [oldest] = this.memories.keys();
-        if (oldest !== undefined && this.memories.size > MAX_PROVIDERS) {
-            this.memories.delete(oldest);
-        }
-        return known;
     }
 }

@@ -1,4 +1,5 @@
 /** The pace in memory: for a process without Redis, and while Redis is away. The rules are those of lua/askSlot-4.lua. */
+import { ByProvider } from './by-provider';
 import {
     CONNECTION_WAIT,
     countsConnections,
@@ -38,17 +39,16 @@ interface Memory {
     swept: number;
 }
 
-const MAX_PROVIDERS = 10_000;
 const SWEEP_EVERY = 10_000;
 
 export class MemoryPace implements PaceStore {
-    private readonly memories = new Map<string, Memory>();
+    private readonly memories = new ByProvider<Memory>(() => ({ slots: new Map(), lines: new Map(), leases: new Map(), counts: [], lowered: undefined, swept: 0 }));
 
     /** @param part of the pace that is this process's own, 0..1: the others do not know what it sends */
     constructor(private readonly part = 1) {}
 
     async ask({ provider, pace, delivery, candidates, more, waited, now }: SlotRequest): Promise<Slot> {
-        const memory = this.memory(provider);
+        const memory = this.memories.of(provider);
         sweep(memory, now);
         const share = shareOf(memory, now);
         const minuteLane = (name: string, messages: number): Lane => ({ name, spacing: spacingOf(messages * this.part, 'minute') / share, slack: SLACK.minute });
@@ -86,11 +86,11 @@ export class MemoryPace implements PaceStore {
     }
 
     async release(provider: string, address: string, delivery: string): Promise<void> {
-        this.memories.get(provider)?.leases.delete(`${address} ${delivery}`);
+        this.memories.find(provider)?.leases.delete(`${address} ${delivery}`);
     }
 
     async lower(provider: string, now: number): Promise<number | undefined> {
-        const memory = this.memory(provider);
+        const memory = this.memories.of(provider);
         if (memory.lowered && Math.abs(now - memory.lowered.since) < SAME_EVENT) {
             return undefined;
         }
@@ -103,18 +103,6 @@ export class MemoryPace implements PaceStore {
         return [...this.memories]
             .map(([provider, memory]) => ({ provider, share: shareOf(memory, now), used: usedOf(memory.counts, now), line: Math.max(0, (memory.lines.get('pool') ?? 0) - now) }))
             .filter(isWorthShowing);
-    }
-
-    private memory(provider: string): Memory {
-        const known = this.memories.get(provider) ?? { slots: new Map(), lines: new Map(), leases: new Map(), counts: [], lowered: undefined, swept: 0 };
-        // the provider of the longest ago goes first
-        this.memories.delete(provider);
-        this.memories.set(provider, known);
-        const [oldest] = this.memories.keys();
-        if (oldest !== undefined && this.memories.size > MAX_PROVIDERS) {
-            this.memories.delete(oldest);
-        }
-        return known;
     }
 }
 

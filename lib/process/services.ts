@@ -154,14 +154,14 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
     const redis = connection?.client;
     const redisAway = (err: Error) => log.warn('REDIS_AWAY', { error: err.message });
     const history = new History(app.mongodb, shared.historyDays, now, err => log.warn('HISTORY_LOST', { error: err.message }));
-    if (app.manager.context === 'main') {
+    const isMain = app.manager.context === 'main';
+    if (isMain) {
         await history.maintain(err => log.event('TTL_MISSING', { error: err.message }));
     }
     const switches = new Switches(redis, shared.keyPrefix, redisAway);
     await switches.start();
     const scanning = startScanning(app, settings, log, now);
     const me = `${app.manager.context}:${hostname()}:${process.pid}`;
-    const isMain = app.manager.context === 'main';
     const news = () => ({
         ...(scanning ? { scan: { servers: scanning.scanner.status(), counts: scanning.counts } } : {}),
         ...(isMain ? { instance: instanceOf(app) } : {})
