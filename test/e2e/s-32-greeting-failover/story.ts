@@ -1,6 +1,6 @@
 /** A provider refuses some addresses in its greeting, or does not let them connect: the message leaves from another one within the same attempt. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { accept, dropShare, refuseShare, refusingAt, REPLIES, reply, shareOf, type LedgerEntry } from '../../bed/internet';
+import { accept, dropShare, refuseShare, refusingAt, REPLIES, reply, type LedgerEntry } from '../../bed/internet';
 import { startWorld, type World } from '../../bed/world';
 import type { Release } from '../../bed/zonemta';
 import { eventually, queue, trail, type MessageEvent } from '../helpers';
@@ -24,6 +24,17 @@ function dropFirst() {
     return dropShare(client => client === (first ??= client));
 }
 
+/** Refuses every second address that comes, `count` of them: no message can meet so many that it runs out of attempts. */
+function refuseEverySecond(count: number) {
+    const met: string[] = [];
+    const isRefused = (client: string) => {
+        if (!met.includes(client)) met.push(client);
+        const order = met.indexOf(client);
+        return order % 2 === 0 && order < 2 * count;
+    };
+    return refuseShare(isRefused, 'greeting', REPLIES.ciscoPoorReputation);
+}
+
 /** Has no time for the first visitor, whoever that is. */
 function busyOnce() {
     let visits = 0;
@@ -38,8 +49,8 @@ export function tellGreetingFailover(release: Release): void {
         world = await startWorld({
             release,
             mxTls: true,
-            destinations: pool => [
-                { domain: 'picky.example', behaviour: refuseShare(shareOf(pool.all, 0.3, 32), 'greeting', REPLIES.ciscoPoorReputation) },
+            destinations: () => [
+                { domain: 'picky.example', behaviour: refuseEverySecond(8) },
                 { domain: 'busy.example', behaviour: busyOnce() },
                 { domain: 'walled.example', behaviour: accept() }
             ],
