@@ -1,8 +1,9 @@
 /** Routes about the pool: how each address stands at the providers, what is suspended, and the operator's own suspensions. */
 import * as v from 'valibot';
 import { oneLine } from '../delivery/state';
-import type { Pace, PaceState } from '../health/pace';
+import type { PaceState } from '../health/pace';
 import { EVERYWHERE, isRunning, scopesOf, type Place, type Suspension } from '../health/suspension';
+import type { ProviderPace } from '../providers/patterns';
 import { duration } from '../settings/units';
 import { addRoute, type PluginApp, type Route } from '../zonemta/app';
 import { badRequest, closed, failure, MAX_NOTE, PREFIX, providerName, type Answer } from './answers';
@@ -16,7 +17,7 @@ export interface PoolOperations {
     /** The pace of providers that got mail a short while ago, or whose pace is lowered. */
     paces(): Promise<PaceState[]>;
     /** Configured pace of a provider. */
-    paceOf: (provider: string) => Pace & { source?: string | undefined };
+    paceOf: (provider: string) => ProviderPace;
     /** Our own checks that an address fails, and whether one of them keeps it out of the draw. */
     failing(address: string): { check: string; detail: string; leftOut: boolean }[];
     /** A scope as it is kept, or undefined when it is none: no address, or a range that `subnets4` and `subnets6` do not have. */
@@ -88,7 +89,7 @@ async function providersOf(pool: PoolOperations) {
     const suspensions = grouped(pool.list(), ({ provider }) => provider);
     return [...new Set([...suspensions.keys(), ...paces.keys()])].map(provider => {
         const found = suspensions.get(provider) ?? [];
-        const { address = null, pool: whole = null, source = '' } = pool.paceOf(provider);
+        const { address = null, pool: whole = null, perConnection = null, source = '' } = pool.paceOf(provider);
         const { share = 1, used = 0, line = 0 } = paces.get(provider) ?? {};
         return {
             provider,
@@ -96,7 +97,7 @@ async function providersOf(pool: PoolOperations) {
             halfOpen: found.filter(suspension => !isRunning(suspension, now)).length,
             /** The provider refuses us as a whole. */
             whole: found.some(({ scope }) => scope === 'provider'),
-            pace: { address, pool: whole, source, share: Number(share.toFixed(3)), lastMinute: used, line: Math.round(line) }
+            pace: { address, pool: whole, perConnection, source, share: Number(share.toFixed(3)), lastMinute: used, line: Math.round(line) }
         };
     });
 }

@@ -4,7 +4,7 @@ import { countsConnections } from '../health/pace';
 import { choose, chooseOther } from '../pool/choose';
 import type { PoolAddress } from '../pool/pool';
 import { ConnectFailure } from '../zonemta/app';
-import { knowConnection, setRoute, sourceOf, stateOf, zoneOf, type Source } from '../zonemta/delivery';
+import { endAfter, knowConnection, setRoute, sourceOf, stateOf, zoneOf, type Source } from '../zonemta/delivery';
 import { portOf, zoneConfig } from '../zonemta/host';
 import { admit, type Admission, type HealthyChoice } from './admission';
 import type { Services } from './services';
@@ -66,14 +66,15 @@ export async function routeDelivery(services: Services, delivery: SenderDelivery
     });
 }
 
-/** Notes which connection the attempt really has; ZoneMTA may reuse one, or have fallen back to the other family. */
-export function knowRoute({ settings, host, flights, reachability, now }: Services, delivery: SenderDelivery, connection: SenderConnection): void {
+/** Notes which connection the attempt really has, and if it may be kept; ZoneMTA may reuse one, or have fallen back to the other family. */
+export function knowRoute({ settings, host, flights, paceOf, reachability, now }: Services, delivery: SenderDelivery, connection: SenderConnection): void {
     const zone = zoneOf(delivery);
     if (settings.shared.zones.includes(zone) && !settings.shared.shadow) {
         knowConnection(delivery, connection, portOf(host, zone));
         const provider = flights.get(delivery)?.destination.provider;
         if (provider !== undefined) {
             reachability.reached(provider, sourceOf(connection), now());
+            endAfter(delivery, connection, paceOf(provider).perConnection ?? Infinity);
         }
     }
 }

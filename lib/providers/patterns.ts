@@ -14,9 +14,9 @@ export interface Provider {
 }
 
 const Limit = v.strictObject({ messages: wholeNumber(1, 1_000_000), connections: v.optional(wholeNumber(1, 10_000)) });
-const PaceEntry = { address: v.optional(Limit), pool: v.optional(Limit), source: v.optional(v.string()) };
+const PaceEntry = { address: v.optional(Limit), pool: v.optional(Limit), perConnection: v.optional(wholeNumber(1, 10_000)), source: v.optional(v.string()) };
 
-/** Messages a minute and deliveries at the same time, of each source address and of the whole pool; where the figures are from. */
+/** Messages a minute and deliveries at the same time, of each source address and of the whole pool; messages on one connection; where the figures are from. */
 export type ProviderPace = v.InferOutput<v.ObjectSchema<typeof PaceEntry, undefined>>;
 
 const Entry = v.strictObject({

@@ -114,6 +114,16 @@ export function knowConnection(delivery: SenderDelivery, connection: SenderConne
     }
 }
 
+/**
+ * Lets the connection end with this message when it is the last of so many: ZoneMTA counts what a connection has sent, and keeps
+ * none that has no key (lib/sender.js).
+ */
+export function endAfter(delivery: SenderDelivery, connection: SenderConnection, messages: number): void {
+    if ((connection.usageCount ?? 0) + 1 >= messages) {
+        delivery.connectionKey = '';
+    }
+}
+
 /** Source address of a connection, also of a reused one (there `delivery.localAddress` is not set). */
 export function sourceOf(connection: SenderConnection | false | undefined): string {
     return connection ? plainAddress(connection.options.localAddress) : '';

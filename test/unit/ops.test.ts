@@ -43,7 +43,7 @@ function api({ token = '', closed = false, redisAway = false } = {}) {
             { provider: 'google', share: 0.5123, used: 7, line: 12_000.4 },
             { provider: 'unlisted.example', share: 1, used: 1, line: 0 }
         ],
-        paceOf: provider => (provider === 'unlisted.example' ? {} : { pool: { messages: 30 }, source: 'page' }),
+        paceOf: provider => (provider === 'unlisted.example' ? {} : { pool: { messages: 30 }, perConnection: 20, source: 'page' }),
         failing: address => (address === '203.0.113.1' ? failing : []),
         check: () => void rounds.push(NOW),
         scopeOf: text => scopeNamed(text, RANGES),
@@ -225,9 +225,9 @@ describe('the pool', () => {
             200,
             {
                 providers: [
-                    { provider: 'google', suspended: 1, halfOpen: 0, whole: false, pace: { address: null, pool: { messages: 30 }, source: 'page', share: 0.512, lastMinute: 7, line: 12_000 } },
-                    { provider: 'yahoo', suspended: 0, halfOpen: 1, whole: false, pace: { address: null, pool: { messages: 30 }, source: 'page', share: 1, lastMinute: 0, line: 0 } },
-                    { provider: 'unlisted.example', suspended: 0, halfOpen: 0, whole: false, pace: { address: null, pool: null, source: '', share: 1, lastMinute: 1, line: 0 } }
+                    { provider: 'google', suspended: 1, halfOpen: 0, whole: false, pace: { address: null, pool: { messages: 30 }, perConnection: 20, source: 'page', share: 0.512, lastMinute: 7, line: 12_000 } },
+                    { provider: 'yahoo', suspended: 0, halfOpen: 1, whole: false, pace: { address: null, pool: { messages: 30 }, perConnection: 20, source: 'page', share: 1, lastMinute: 0, line: 0 } },
+                    { provider: 'unlisted.example', suspended: 0, halfOpen: 0, whole: false, pace: { address: null, pool: null, perConnection: null, source: '', share: 1, lastMinute: 1, line: 0 } }
                 ]
             }
         ]);

@@ -3,7 +3,7 @@ import type { SenderConnection, SenderDelivery, SenderDeliveryError } from '@zon
 import { describe, expect, it } from 'vitest';
 import { freshState } from '../../lib/delivery/state';
 import type { DeliveryState } from '../../lib/delivery/types';
-import { deferredCount, isRelayed, knowConnection, readReply, setCourse, setRoute, sourceOf, stateOf, turnOf, type Course, type Route } from '../../lib/zonemta/delivery';
+import { deferredCount, endAfter, isRelayed, knowConnection, readReply, setCourse, setRoute, sourceOf, stateOf, turnOf, type Course, type Route } from '../../lib/zonemta/delivery';
 
 function delivery(fields: Record<string, unknown> = {}): SenderDelivery {
     return { id: '19b0c8d7e2f000a1b2', seq: '001', domain: 'theirs.example', sendingZone: 'default', ...fields } as unknown as SenderDelivery;
@@ -88,6 +88,15 @@ describe('the connection of an attempt', () => {
         const subject = delivery({ connectionKey: 'kept' });
         knowConnection(subject, connection({ host: '198.51.100.1' }), 25);
         expect(subject).toMatchObject({ connectionKey: 'kept', mxHostname: '198.51.100.1' });
+    });
+
+    it('is not kept after the last of the messages that it may take', () => {
+        const keyAfter = (usageCount: number | undefined, messages: number) => {
+            const subject = delivery({ connectionKey: 'kept' });
+            endAfter(subject, { ...connection({}), ...(usageCount === undefined ? {} : { usageCount }) }, messages);
+            return subject.connectionKey;
+        };
+        expect([keyAfter(undefined, 2), keyAfter(1, 2), keyAfter(undefined, 1), keyAfter(50, Infinity)]).toEqual(['kept', '', '', 'kept']);
     });
 
     it('tells the source address, mapped ones in their IPv4 form', () => {

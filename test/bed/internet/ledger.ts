@@ -16,6 +16,8 @@ export interface LedgerEntry {
     mx: string;
     /** Source address of the client. */
     client: string;
+    /** The same for all messages of one connection. */
+    connection?: string;
     helo: string;
     from: string;
     to: string;

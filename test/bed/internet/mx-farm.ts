@@ -216,6 +216,7 @@ export class MxFarm {
             domain: host.domain,
             mx: host.name,
             client: canonical(session.remoteAddress),
+            connection: session.id,
             helo: session.hostNameAppearsAs || '',
             secure: session.secure,
             from: (session.envelope.mailFrom && session.envelope.mailFrom.address) || '',

@@ -27,7 +27,8 @@ beforeAll(async () => {
     writeFileSync(
         providersFile,
         `[[provider]]\nkey = "slow"\nmx = ["*.slow.example"]\npace.pool = { messages = ${PER_MINUTE} }\n` +
-            '[[provider]]\nkey = "strict"\nmx = ["*.strict.example"]\npace.address = { messages = 60, connections = 2 }\npace.pool = { messages = 600 }\n'
+            '[[provider]]\nkey = "strict"\nmx = ["*.strict.example"]\npace.address = { messages = 60, connections = 2 }\npace.pool = { messages = 600 }\n' +
+            '[[provider]]\nkey = "brief"\nmx = ["*.brief.example"]\npace.perConnection = 3\n'
     );
     world = await startWorld({
         release: '3.10.3',
@@ -36,6 +37,7 @@ beforeAll(async () => {
             { domain: 'slow.example', behaviour: accept() },
             { domain: 'quick.example', behaviour: accept() },
             { domain: 'burst.example', behaviour: accept() },
+            { domain: 'brief.example', behaviour: accept() },
             { domain: 'strict.example', behaviour: limitPerAddress({ visits: 0, windowMs: MINUTE }) }
         ],
         plugins: { rspamd: false, index: { providersFile }, 'random-ip': { burst: 20 } }
@@ -119,4 +121,13 @@ it('with burst a process keeps its random address for a provider', async () => {
     console.log(`sixteen deliveries of two processes left from ${clients.size} addresses`);
     // the first ones of a process may be under way together
     expect(clients.size).toBeLessThanOrEqual(6);
+});
+
+it('a connection takes as many messages as the operator allows, and no more', async () => {
+    await Promise.all(Array.from({ length: 20 }, (_, n) => queue(world, { to: `c${n}@brief.example` })));
+    await world.farm.ledger.until(entries => entries.filter(entry => entry.domain === 'brief.example' && entry.accepted).length === 20, 30_000, 'twenty');
+    const messages = new Map<string, number>();
+    world.farm.ledger.deliveries({ domain: 'brief.example' }).forEach(({ connection = '' }) => messages.set(connection, (messages.get(connection) ?? 0) + 1));
+    console.log(`messages on each connection: ${[...messages.values()].join(' ')}`);
+    expect(Math.max(...messages.values())).toBe(3);
 });

@@ -7,6 +7,8 @@ export interface Visit {
     domain: string;
     mx: string;
     client: string;
+    /** Of the server's own naming: the same for all messages of one connection. */
+    connection?: string;
     helo: string;
     /** Over TLS. */
     secure?: boolean;
