@@ -26,11 +26,16 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const WINDOW_MINUTES = 5;
 
-/** The counters of a call: five minutes of first attempts, five of reroutes, the sender's hour. Names only. */
+/** Name of the counter of first attempts of a minute. */
+function firstsOf(provider: string, minute: number): string {
+    return `first:${provider}:${minute}`;
+}
+
+/** The counters of a reroute: five minutes of first attempts, five of reroutes, the sender's hour. Names only. */
 function counters(provider: string, sender: string, now: number) {
     const minutes = Array.from({ length: WINDOW_MINUTES }, (_, back) => Math.floor(now / MINUTE) - back);
     return {
-        firsts: minutes.map(minute => `first:${provider}:${minute}`),
+        firsts: minutes.map(minute => firstsOf(provider, minute)),
         reroutes: minutes.map(minute => `reroute:${provider}:${minute}`),
         sender: `sender:${sender}:${Math.floor(now / HOUR)}`
     };
@@ -45,7 +50,7 @@ export class MemoryBudget implements BudgetStore {
     ) {}
 
     async countFirst(provider: string): Promise<void> {
-        this.add(counters(provider, '', this.now()).firsts[0] ?? '', (WINDOW_MINUTES + 1) * MINUTE);
+        this.add(firstsOf(provider, Math.floor(this.now() / MINUTE)), (WINDOW_MINUTES + 1) * MINUTE);
     }
 
     async take(provider: string, sender: string): Promise<Taken> {
@@ -91,7 +96,7 @@ export class RedisBudget implements BudgetStore {
     ) {}
 
     async countFirst(provider: string): Promise<void> {
-        const key = this.key(counters(provider, '', this.now()).firsts[0] ?? '');
+        const key = this.key(firstsOf(provider, Math.floor(this.now() / MINUTE)));
         await all(
             this.redis
                 .multi()

@@ -53,7 +53,7 @@ export class MemoryPace implements PaceStore {
         const share = shareOf(memory, now);
         const minuteLane = (name: string, messages: number): Lane => ({ name, spacing: spacingOf(messages * this.part, 'minute') / share, slack: SLACK.minute });
         const freeAt = (lanes: readonly Lane[]) => lanes.reduce((at, lane) => Math.max(at, slotOf(memory, lane, now), waited ? 0 : lineOf(memory, lane, now)), now);
-        const underWay = [...memory.leases.values()].filter(({ until }) => until > now).map(({ address }) => address);
+        const underWay = countsConnections(pace) ? [...memory.leases.values()].filter(({ until }) => until > now).map(({ address }) => address) : [];
         const isTaken = (connections: number | undefined, count: number) => connections !== undefined && count >= Math.max(1, Math.floor(connections * this.part));
 
         const pool = pace.pool ? [minuteLane('pool', pace.pool.messages)] : [];

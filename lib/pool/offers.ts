@@ -19,7 +19,7 @@ const ROUNDS = 16;
 
 /**
  * @param drawn what `choose` gave, not suspended
- * @returns lists of addresses, none of them twice. With a new address come as many old ones, so that a delivery finds one that is
+ * @returns lists of addresses, none of them twice: the first address by itself, then others. With a new address come as many old ones, so that a delivery finds one that is
  * free whatever is in warm-up. The last list, with `more` unset, is of those that it may wait for: old ones where there are any
  */
 export function* offersOf(choice: Choice & { health: Health }, drawn: PoolAddress, { kept, isFull, isNew }: OfferRules): Generator<{ addresses: readonly PoolAddress[]; more: boolean }> {
@@ -41,6 +41,11 @@ export function* offersOf(choice: Choice & { health: Health }, drawn: PoolAddres
     const first = own && canReach(reachable, own) && health.standing(own) === 'open' ? own : drawn;
     let addresses = isFull(first) ? [] : [first];
     taken.add(first);
+    if (addresses.length > 0 && !isNew(first)) {
+        // nearly always the only one that is needed
+        yield { addresses, more: true };
+        addresses = [];
+    }
     for (let round = 0; round < ROUNDS; round++) {
         addresses.push(...drawSome(isFull));
         if (addresses.some(isNew)) {

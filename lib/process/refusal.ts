@@ -77,7 +77,7 @@ export async function handleDelivered(services: Services, delivery: SenderDelive
     const source = delivery.status?.ip ?? flight.address;
     const attempt = describe(services, flight, { ...viaOf(delivery, undefined, flight), address: source }, accepted, 250, response);
     await clear(services, flight, state, placeIn(services, delivery, source));
-    services.log.event('DELIVERED', { ...ids(delivery), ...facts(attempt), attempts: state.attempts.length + 1 });
+    services.log.event('DELIVERED', { ...facts(delivery, attempt), attempts: state.attempts.length + 1 });
     await services.history.write({ ...keys(delivery), event: { kind: 'delivered', attempt, zone: zoneOf(delivery), phase: state.phase } });
 }
 
@@ -243,7 +243,7 @@ function courseOf(verdict: Verdict, state: DeliveryState, deferred: number): Cou
 export async function record(services: Services, delivery: SenderDelivery, { attempt, before, reply }: Refused, verdict: Verdict): Promise<void> {
     const { log, history, settings } = services;
     const code: LogCode = `ATTEMPT_${verdict.action.toUpperCase() as Uppercase<Verdict['action']>}`;
-    log.event(code, { ...ids(delivery), ...facts(attempt), scope: reply.scope, reason: verdict.reason, shadow: settings.shared.shadow ? 'yes' : undefined });
+    log.event(code, { ...facts(delivery, attempt), scope: reply.scope, reason: verdict.reason, shadow: settings.shared.shadow ? 'yes' : undefined });
     if (attempt.rule === SUSPENDED_RULE) {
         log.warn('PROVIDER_REFUSES', { provider: attempt.provider, reason: attempt.response }, attempt.provider);
     }
@@ -294,10 +294,6 @@ function keys(delivery: SenderDelivery) {
     return { id: delivery.id, seq: delivery.seq, recipient: delivery.recipient ?? '', sender: delivery.from ?? '' };
 }
 
-function ids(delivery: SenderDelivery) {
-    return { id: `${delivery.id}.${delivery.seq}`, zone: zoneOf(delivery) };
-}
-
-function facts({ provider, mx, address, class: replyClass, rule, code, response, ms }: Attempt) {
-    return { provider, mx, address, class: replyClass, rule, smtp_code: code, response, ms };
+function facts(delivery: SenderDelivery, { provider, mx, address, class: replyClass, rule, code, response, ms }: Attempt) {
+    return { id: `${delivery.id}.${delivery.seq}`, zone: zoneOf(delivery), provider, mx, address, class: replyClass, rule, smtp_code: code, response, ms };
 }

@@ -144,13 +144,10 @@ function mxRecords({ first, hosts, mx }: Route): NonNullable<SenderDelivery['mx'
         .sort((a, b) => rank(a.exchange) - rank(b.exchange))
         .flatMap((host, index) => {
             const priority = 2 * (mx ? index : host.priority);
-            const v4 = { exchange: host.exchange, mx: true, A: [...host.A], AAAA: [] };
-            const v6 = { exchange: host.exchange, mx: true, A: [], AAAA: [...host.AAAA] };
-            const [near, far] = first.family === 'ipv4' ? [v4, v6] : [v6, v4];
-            return [
-                { ...near, priority },
-                { ...far, priority: priority + 1 }
-            ].filter(record => record.A.length + record.AAAA.length > 0);
+            const isFar = (family: Family) => Number(first.family !== family);
+            const v4 = { exchange: host.exchange, mx: true, A: [...host.A], AAAA: [], priority: priority + isFar('ipv4') };
+            const v6 = { exchange: host.exchange, mx: true, A: [], AAAA: [...host.AAAA], priority: priority + isFar('ipv6') };
+            return (isFar('ipv4') ? [v6, v4] : [v4, v6]).filter(({ A, AAAA }) => A.length + AAAA.length > 0);
         });
 }
 
