@@ -13,8 +13,12 @@ import type { EventLog } from './log';
 export const CHECK_EVERY = 10 * 60_000;
 
 /** Pools by zone, whether their addresses can be used or not. */
-export function configuredPools(host: HostConfig, { shared, randomIp }: Settings): Map<string, PoolAddress[]> {
-    return new Map(shared.zones.map(zone => [zone, buildPool(poolOf(host, zone), { ...shared, weights: randomIp?.weights ?? {}, since: randomIp?.warmUp.since ?? {} })]));
+export function configuredPools(host: HostConfig, settings: Settings): Map<string, PoolAddress[]> {
+    return new Map(settings.shared.zones.map(zone => [zone, configuredPool(host, settings, zone)]));
+}
+
+function configuredPool(host: HostConfig, { shared, randomIp }: Settings, zone: string): PoolAddress[] {
+    return buildPool(poolOf(host, zone), { ...shared, weights: randomIp?.weights ?? {}, since: randomIp?.warmUp.since ?? {} });
 }
 
 /**
@@ -26,7 +30,7 @@ export async function keepPool(app: PluginApp, host: HostConfig, settings: Setti
     let pool: PoolAddress[] = [];
     let known: ReadonlySet<string> = new Set();
     const build = async () => {
-        const all = settings.randomIp ? (configuredPools(host, settings).get(zone) ?? []) : [];
+        const all = settings.randomIp && settings.shared.zones.includes(zone) ? configuredPool(host, settings, zone) : [];
         const { out } = judge(new Map([[zone, all]]), await checkHost(all.map(entry => entry.address)), HOST_CHECKS.filter(check => settings.shared.leaveOut.some(name => name === check)));
         for (const [address, { check, detail }] of out) {
             if (check === 'bindable' && !known.has(address)) {

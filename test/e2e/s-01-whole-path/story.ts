@@ -11,6 +11,8 @@ import type { Release } from '../../bed/zonemta';
 
 const MESSAGES = 80;
 const SEED = 20;
+/** The demo has the usual delays, the last of half a minute. */
+const REPUTATION = { delays: ['0s', '1s', '2s', '4s'] };
 
 export function tellWholePath(release: Release): void {
     describe(`the whole path on ZoneMTA ${release}`, () => {
@@ -18,7 +20,7 @@ export function tellWholePath(release: Release): void {
         let run: Run;
 
         beforeAll(async () => {
-            world = await startWorld({ release, destinations: pool => destinations(pool, SEED), relayRefuses, rspamds: 2, postfix: true });
+            world = await startWorld({ release, destinations: pool => destinations(pool, SEED), relayRefuses, rspamds: 2, postfix: true, plugins: { reputation: REPUTATION } });
             run = await play(world, { messages: MESSAGES, seed: SEED, progress: false });
         }, 300_000);
 
