@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { canonical, reverseName } from '../bed/internet/addresses';
 import * as behaviours from '../bed/internet/behaviours';
+import type { Visit } from '../bed/internet/ledger';
 import { Journal } from '../bed/internet/journal';
 import { hashed, seeded, shuffled } from '../bed/internet/random';
 import { readDeliveryStatus, readLetter } from '../bed/internet/reports';
@@ -8,7 +9,7 @@ import { asError, headerOf, replyText } from '../bed/internet/smtp';
 
 const pool = Array.from({ length: 256 }, (_, i) => `127.20.16.${i}`);
 
-function visit(values: Partial<behaviours.Visit> = {}): behaviours.Visit {
+function visit(values: Partial<Visit> = {}): Visit {
     return {
         at: 0,
         domain: 'one.example',
@@ -98,7 +99,7 @@ describe('behaviours', () => {
 
     it('greylists by address, sender and recipient; another address starts the wait anew', () => {
         const grey = behaviours.greylist(1000);
-        const code = (at: number, values: Partial<behaviours.Visit> = {}) => grey.rcpt?.(visit({ at, ...values }))?.code;
+        const code = (at: number, values: Partial<Visit> = {}) => grey.rcpt?.(visit({ at, ...values }))?.code;
         expect([code(0), code(999), code(1000), code(5000)]).toEqual([450, 450, undefined, undefined]);
         expect(code(5000, { client: '127.20.16.2' })).toBe(450);
         expect(code(5000, { from: 'other@ours.example' })).toBe(450);

@@ -3,11 +3,8 @@ import { Journal } from './journal';
 /** The point of the conversation at which an attempt ended. */
 export type Stage = 'greeting' | 'auth' | 'mail' | 'rcpt' | 'data';
 
-/**
- * One attempt, as the receiving side saw it end: one entry for each recipient that was accepted or refused, one
- * without a recipient where the conversation did not come that far.
- */
-export interface LedgerEntry {
+/** What a receiving server knows of a client at the moment it has to answer. */
+export interface Visit {
     /** Unix time in milliseconds. */
     at: number;
     /** Destination domain; at an external relay the name of the relay. */
@@ -19,8 +16,17 @@ export interface LedgerEntry {
     /** The same for all messages of one connection. */
     connection?: string;
     helo: string;
+    /** Over TLS. */
+    secure?: boolean;
     from: string;
     to: string;
+}
+
+/**
+ * One attempt, as the receiving side saw it end: one entry for each recipient that was accepted or refused, one
+ * without a recipient where the conversation did not come that far.
+ */
+export interface LedgerEntry extends Visit {
     /** X-Test-Id of the message, else its Message-ID; empty when no data was seen. */
     messageId: string;
     stage: Stage;
@@ -31,8 +37,6 @@ export interface LedgerEntry {
     /** Name of the behaviour that refused; empty when accepted. */
     by: string;
     accepted: boolean;
-    /** Over TLS. */
-    secure?: boolean;
     /** Head of an accepted message, at most MAX_HEADERS characters. */
     headers?: string;
     /** The whole message, where the server was asked to keep it. */

@@ -1,8 +1,8 @@
 import type { SMTPServerOptions, SMTPServerSession } from 'smtp-server';
 import { canonical, mxAddress4, mxAddress6 } from './addresses';
-import type { Behaviour, Refusal, Visit } from './behaviours';
+import type { Behaviour, Refusal } from './behaviours';
 import type { Records, Zones } from './dns';
-import { Ledger, type LedgerEntry, type Stage } from './ledger';
+import { Ledger, type LedgerEntry, type Stage, type Visit } from './ledger';
 import { asError, headOf, messageIdOf, readMessage, replyText, SmtpListener } from './smtp';
 
 /** A domain that mail is sent to. */

@@ -1,20 +1,5 @@
-import type { Stage } from '../ledger';
+import type { Stage, Visit } from '../ledger';
 import type { Reply } from '../smtp';
-
-/** What a receiving server knows of a client at the moment it has to answer. */
-export interface Visit {
-    at: number;
-    domain: string;
-    mx: string;
-    client: string;
-    /** Of the server's own naming: the same for all messages of one connection. */
-    connection?: string;
-    helo: string;
-    /** Over TLS. */
-    secure?: boolean;
-    from: string;
-    to: string;
-}
 
 /** The stages at which a behaviour can refuse. */
 export type RefusalStage = Exclude<Stage, 'auth'>;

@@ -1,4 +1,5 @@
-import type { ReplyMaker, Visit } from './behaviour';
+import type { Visit } from '../ledger';
+import type { ReplyMaker } from './behaviour';
 
 /**
  * Makes a reply from the text seen in the wild. Each line starts with its code (`550-` or `550 `), and `{client}`, `{from}`,
