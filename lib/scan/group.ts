@@ -9,6 +9,7 @@
  *   has answered nobody at all for SILENCE, or when the scan takes STUCK_FACTOR times as long as the group's slowest hundredth.
  *   The first try goes on: what merely takes long must not be started again and again. A server that is busy answers others
  *   meanwhile, so a busy group does not double its own load.
+ * - Where two are silent for LONG_SILENCE one more is asked: they are frozen, or the message takes that long anywhere.
  * - A server that stayed silent until a later try had the verdict elsewhere, or until the time was over, has failed.
  * - With no server in, the ejected ones are asked all the same: a refusal costs nothing, and mail is not held up by a pause.
  */
@@ -52,6 +53,7 @@ const FIRST_PAUSE = 500;
 /** A server that is back is found within this time and one ping. */
 const LONGEST_PAUSE = 2000;
 const SILENCE = 500;
+const LONG_SILENCE = 2000;
 const STUCK_AT_LEAST = 1000;
 const STUCK_FACTOR = 4;
 const KEPT_LATENCIES = 200;
@@ -135,8 +137,17 @@ export class Group {
         return false;
     }
 
+    /** When one more server is to be asked, beside those that a scan waits for. Never empty, the first one first. */
+    hedgeAt(tries: readonly { member: Member; since: number }[]): number {
+        const [first] = tries;
+        if (first && tries.length === 1) {
+            return this.doubleAt(first.member, first.since);
+        }
+        return Math.max(...tries.map(({ member, since }) => this.silentSince(member, since) + LONG_SILENCE));
+    }
+
     /** When a try that began at `since` is to be doubled on another server. */
-    hedgeAt(member: Member, since: number): number {
+    private doubleAt(member: Member, since: number): number {
         const slowest = percentile(this.members.flatMap(({ latencies }) => latencies), 0.99) ?? 0;
         return Math.min(this.silentSince(member, since) + SILENCE, since + Math.max(STUCK_AT_LEAST, STUCK_FACTOR * slowest));
     }

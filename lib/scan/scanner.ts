@@ -51,8 +51,6 @@ interface Try {
 
 type Settled = { answer: Answer } | { error: Error };
 
-/** The first try and the one that doubles it. */
-const MAX_AT_ONCE = 2;
 const PING_EVERY = 100;
 
 export class Scanner {
@@ -96,13 +94,12 @@ export class Scanner {
                 if (running.size === 0) {
                     begin();
                 }
-                const [oldest] = running;
-                if (!oldest) {
+                if (running.size === 0) {
                     throw new ScanUnavailable(failures.join('; '), names());
                 }
-                const mayHedge = running.size < MAX_AT_ONCE && tried.length < this.group.members.length;
-                const hedgeAt = mayHedge ? this.group.hedgeAt(oldest.member, oldest.since) : Infinity;
-                const first = await firstOf(running, Math.min(hedgeAt, deadline) - this.now());
+                // a server that answers somebody else meanwhile is not silent any more
+                const hedgeAt = () => (tried.length < this.group.members.length ? this.group.hedgeAt([...running]) : Infinity);
+                const first = await firstOf(running, Math.min(hedgeAt(), deadline) - this.now());
                 if (first) {
                     running.delete(first.attempt);
                     const { member, since } = first.attempt;
@@ -114,7 +111,7 @@ export class Scanner {
                     failures.push(this.fail(member, first.settled.error));
                 } else if (this.now() >= deadline) {
                     throw new ScanUnavailable([...failures, `no verdict in ${this.settings.timeout} ms`].join('; '), names());
-                } else if (mayHedge && this.group.hedgeAt(oldest.member, oldest.since) <= this.now()) {
+                } else if (hedgeAt() <= this.now()) {
                     begin();
                 }
             }

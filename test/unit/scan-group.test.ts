@@ -177,10 +177,19 @@ describe('a scan that waits', () => {
         const { group, clock, member, scanned } = makeGroup();
         const since = clock.now;
         group.begin(member(A));
-        expect(group.hedgeAt(member(A), since)).toBe(since + 500);
+        expect(group.hedgeAt([{ member: member(A), since }])).toBe(since + 500);
         clock.now += 400;
         scanned(A);
-        expect(group.hedgeAt(member(A), since)).toBe(clock.now + 500);
+        expect(group.hedgeAt([{ member: member(A), since }])).toBe(clock.now + 500);
+    });
+
+    it('is asked of a third server when two have answered nobody for two seconds', () => {
+        const { group, clock, member, scanned } = makeGroup();
+        const tries = [A, B].map(url => ({ member: member(url), since: clock.now }));
+        tries.forEach(one => group.begin(one.member));
+        clock.now += 700;
+        scanned(B);
+        expect(group.hedgeAt(tries)).toBe(clock.now + 2000);
     });
 
     it('is doubled when it takes four times as long as the slowest of the group, whoever is answered', () => {
@@ -190,6 +199,6 @@ describe('a scan that waits', () => {
         group.begin(member(A));
         clock.now += 2300;
         scanned(A, 20);
-        expect(group.hedgeAt(member(A), since)).toBe(since + 2400);
+        expect(group.hedgeAt([{ member: member(A), since }])).toBe(since + 2400);
     });
 });

@@ -112,6 +112,16 @@ it('a scan that merely takes long is not started again and again, and its first 
     expect([result.server, asked, events]).toEqual([servers[0], 2, []]);
 });
 
+it('a scan that has drawn two frozen servers is answered by the third', async () => {
+    const frozen = [(await serve(() => undefined)).url, (await serve(() => undefined)).url];
+    const { url } = await good();
+    const { scanner } = scannerFor([...frozen, url], { timeout: 10_000 });
+    const result = await scanner.scan(FACTS, BODY);
+    expect(result).toMatchObject({ server: url, tried: [...frozen, url] });
+    expect(result.ms).toBeLessThan(4000);
+    expect(scanner.status().map(({ outstanding }) => outstanding)).toEqual([0, 0, 0]);
+});
+
 it('without any server it fails at once, with what each one did and no secret', async () => {
     const servers = [await refusing(), await refusing()];
     const { scanner } = scannerFor(servers, { password: 'correct-horse' });
