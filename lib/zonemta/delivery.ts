@@ -11,6 +11,9 @@ const TURN = 'smartRelayTurn';
 
 /** A clean-up of the "this zone is empty" note comes this long after a delivery is due again, ms. */
 const WAKE_AFTER = [30, 400];
+/** Deliveries that are due within so many ms are woken together: thousands may wait for the pace of one provider. */
+const WAKE_STEP = 50;
+const waking = new Set<string>();
 
 /** Was this delivery handed over to the relay? Reads a delivery, or the queue document that ZoneMTA hands to queue:delayed. */
 export function isRelayed(delivery: Record<string, unknown>): boolean {
@@ -237,11 +240,23 @@ export function deferredCount(delivery: SenderDelivery): number {
 
 /**
  * Has ZoneMTA look for a delivery when it is due, in ms from now: it notes that a zone is empty for 5 s (lib/mail-queue.js).
- * The note is cleared twice, since the deferral may still be on its way to the database.
+ * The note is cleared twice, since the deferral may still be on its way to the database; once for all that are due together.
  */
 export function wakeZone(app: PluginApp, zone: string, delay: number): void {
+    if (!app.getQueue()) {
+        return;
+    }
+    const now = Date.now();
     for (const after of WAKE_AFTER) {
-        setTimeout(() => clearNote(app, `empty:${zone}`), delay + after).unref();
+        const at = Math.ceil((now + delay + after) / WAKE_STEP) * WAKE_STEP;
+        const wake = `${zone} ${at}`;
+        if (!waking.has(wake)) {
+            waking.add(wake);
+            setTimeout(() => {
+                waking.delete(wake);
+                clearNote(app, `empty:${zone}`);
+            }, at - now).unref();
+        }
     }
 }
 
