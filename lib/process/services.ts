@@ -25,7 +25,7 @@ import { History } from '../history/history';
 import { Bursts } from '../pool/bursts';
 import type { PoolAddress } from '../pool/pool';
 import { Destinations, type Destination } from '../providers/lookup';
-import { loadPaces, loadProviders, type ProviderPace } from '../providers/patterns';
+import { loadProviders, type ProviderPace } from '../providers/patterns';
 import { packageRulesDir } from '../responses/load';
 import { classify } from '../responses/match';
 import { WatchedRules } from '../responses/watch';
@@ -144,9 +144,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         // the others classify nothing: that the rules are sound at the start is all that they need to know
         rules.start();
     }
-    const providerFiles = [...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')];
-    const providers = loadProviders(providerFiles);
-    const paceOf = loadPaces(providerFiles);
+    const providers = loadProviders([...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')]);
     if (!app.mongodb) {
         throw new Error('ZoneMTA has no MongoDB connection in this process');
     }
@@ -188,11 +186,11 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         budget: budgetOf(settings, redis, now, redisAway),
         health,
         pace: new PoolPace(redis && new RedisPace(redis, shared.keyPrefix), new MemoryPace(1 / senderProcesses(host, shared.zones)), now, redisAway),
-        paceOf,
+        paceOf: providers.paceOf,
         waiting: new WaitingCounter(log),
         bursts: new Bursts(settings.randomIp?.burst ?? 1),
         reachability: new Reachability(),
-        destinations: new Destinations(hostResolver, providers, now),
+        destinations: new Destinations(hostResolver, providers.patterns, now),
         classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,
         evidence: new Evidence({ resolver, health, log, now }),

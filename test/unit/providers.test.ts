@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Destinations, type Resolver } from '../../lib/providers/lookup';
-import { loadPaces, loadProviders, providerKey, type Provider } from '../../lib/providers/patterns';
+import { loadProviders, providerKey, type Provider } from '../../lib/providers/patterns';
 
-const SHIPPED = loadProviders([join(__dirname, '../../config/providers.toml')]);
+const { patterns: SHIPPED, paceOf: shippedPace } = loadProviders([join(__dirname, '../../config/providers.toml')]);
 
 describe('the provider key', () => {
     it.each([
@@ -58,8 +58,9 @@ describe('the provider table', () => {
     it("of the operator comes before the package's", () => {
         const own = file('own.toml', '[[provider]]\nkey = "ours"\nmx = ["aspmx.l.google.com"]\n');
         const shipped = file('shipped.toml', '[[provider]]\nkey = "google"\nmx = ["*.google.com"]\n');
-        expect(providerKey('a.example', ['aspmx.l.google.com'], loadProviders([own, shipped]))).toBe('ours');
-        expect(providerKey('a.example', ['alt1.aspmx.l.google.com'], loadProviders([own, shipped]))).toBe('google');
+        const { patterns } = loadProviders([own, shipped]);
+        expect(providerKey('a.example', ['aspmx.l.google.com'], patterns)).toBe('ours');
+        expect(providerKey('a.example', ['alt1.aspmx.l.google.com'], patterns)).toBe('google');
     });
 
     it("of the operator changes a pace of the package's, and leaves the others and the patterns", () => {
@@ -69,19 +70,18 @@ describe('the provider table', () => {
             '[default]\naddress = { messages = 7 }\n[[provider]]\nkey = "google"\nmx = ["*.google.com"]\npace.pool = { messages = 900, connections = 5 }\npace.source = "page"\n' +
                 '[[provider]]\nkey = "gateway"\nmx = ["*.gateway.example"]\ntenants = true\npace.address = { messages = 2, connections = 1 }\n'
         );
-        const paceOf = loadPaces([own, shipped]);
+        const { patterns, paceOf } = loadProviders([own, shipped]);
         expect(paceOf('google')).toEqual({ pool: { messages: 30 } });
         expect(paceOf('gateway:customer.example')).toEqual({ address: { messages: 2, connections: 1 } });
         expect(paceOf('unlisted.example')).toEqual({ address: { messages: 7 } });
-        expect(providerKey('a.example', ['aspmx.google.com'], loadProviders([own, shipped]))).toBe('google');
-        expect(loadPaces([own])('unlisted.example')).toEqual({});
+        expect(providerKey('a.example', ['aspmx.google.com'], patterns)).toBe('google');
+        expect(loadProviders([own]).paceOf('unlisted.example')).toEqual({});
     });
 
     it('of the package has a source for each pace, and asks no more of an address than of the pool', () => {
-        const paceOf = loadPaces([join(__dirname, '../../config/providers.toml')]);
-        const paced = SHIPPED.map(({ key }) => paceOf(key)).filter(pace => pace !== paceOf('unlisted.example'));
+        const paced = SHIPPED.map(({ key }) => shippedPace(key)).filter(pace => pace !== shippedPace('unlisted.example'));
         expect(paced.length).toBeGreaterThan(10);
-        for (const { source, address, pool } of [...paced, paceOf('unlisted.example')]) {
+        for (const { source, address, pool } of [...paced, shippedPace('unlisted.example')]) {
             expect(source).toMatch(/^https?:/);
             expect(address?.messages).toBeLessThan(pool?.messages ?? Infinity);
         }
