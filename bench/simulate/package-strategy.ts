@@ -242,7 +242,8 @@ function resolver() {
     const models = new Map(PROVIDERS.flatMap(model => [[model.domain, model] as const, [model.mx.toLowerCase(), model] as const]));
     return {
         mx: async (domain: string) => [models.get(domain)].flatMap(model => (model ? [{ exchange: model.mx, priority: 10 }] : [])),
-        a: async () => ['192.0.2.25'],
-        aaaa: async (name: string) => (models.get(name)?.ipv6 === 'none' ? [] : ['2001:db8:25::25'])
+        timedMx: async () => undefined,
+        a: async () => [{ address: '192.0.2.25', ttl: 300 }],
+        aaaa: async (name: string) => (models.get(name)?.ipv6 === 'none' ? [] : [{ address: '2001:db8:25::25', ttl: 300 }])
     };
 }

@@ -1,9 +1,7 @@
 /** Everything that the hooks of a process need, built once when all plugins have joined and the settings are proven. */
 import { randomUUID } from 'node:crypto';
-import dns from 'node:dns';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { promisify } from 'node:util';
 import type { SenderDelivery } from '@zone-eu/types';
 import * as v from 'valibot';
 import { resolverFor } from '../checks/dns';
@@ -26,6 +24,7 @@ import { Bursts } from '../pool/bursts';
 import type { PoolAddress } from '../pool/pool';
 import { Destinations, type Destination } from '../providers/lookup';
 import { loadProviders, type ProviderPace } from '../providers/patterns';
+import { hostResolver } from '../providers/resolver';
 import { packageRulesDir } from '../responses/load';
 import { classify } from '../responses/match';
 import { WatchedRules } from '../responses/watch';
@@ -201,13 +200,6 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         random: Math.random
     };
 }
-
-/** ZoneMTA has set the name servers of node:dns, and may have put its cache there; a resolver of our own would know neither. */
-const hostResolver = {
-    mx: promisify(dns.resolveMx),
-    a: promisify(dns.resolve4) as (host: string) => Promise<string[]>,
-    aaaa: promisify(dns.resolve6) as (host: string) => Promise<string[]>
-};
 
 function faultIn(app: PluginApp): (err: Error) => void {
     return err => app.logger.error('SmartRelay', 'a fault in our checks of the pool, ZoneMTA goes on without them: %s', err.stack);
