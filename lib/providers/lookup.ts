@@ -27,6 +27,8 @@ const FAILED_MS = 10_000;
 const CACHE_ENTRIES = 10_000;
 /** As many MX hosts as ZoneMTA's mx-connect would try. */
 const MAX_HOSTS = 20;
+/** Of one host, in each family. */
+const MAX_ADDRESSES = 50;
 
 interface Entry {
     until: number;
@@ -80,13 +82,13 @@ export class Destinations {
         const named = sorted.length > 0 ? sorted : [{ exchange: domain, priority: 0 }];
         const found = await Promise.all(
             named.map(async ({ exchange, priority }) => {
-                const [a, aaaa] = exchange === '' ? [[], []] : await Promise.all([absentAsEmpty(this.resolver.a(exchange)), absentAsEmpty(this.resolver.aaaa(exchange))]);
+                const [a, aaaa] = exchange === '' ? [[], []] : await Promise.all([some(this.resolver.a(exchange)), some(this.resolver.aaaa(exchange))]);
                 return { exchange, priority, a, aaaa };
             })
         );
         const addresses = found.flatMap(({ a, aaaa }) => [...a, ...aaaa]);
         void timed.then(told => keep(holds(records, told, addresses)));
-        const hosts = found.map(({ exchange, priority, a, aaaa }) => ({ exchange, priority, A: a.map(({ address }) => address), AAAA: aaaa.map(({ address }) => address) }));
+        const hosts = found.map(({ exchange, priority, a, aaaa }) => ({ exchange, priority, A: plain(a), AAAA: plain(aaaa) }));
         const provider = providerKey(domain, sorted.map(host => host.exchange).filter(Boolean), this.providers);
         return { provider, hosts, reachable: { ipv4: hosts.some(host => host.A.length > 0), ipv6: hosts.some(host => host.AAAA.length > 0) } };
     }
@@ -94,6 +96,14 @@ export class Destinations {
 
 function tidy(records: readonly MxRecord[]): MxRecord[] {
     return records.map(({ exchange, priority }) => ({ exchange: exchange.toLowerCase().replace(/\.$/, ''), priority }));
+}
+
+async function some(answer: Promise<RecordWithTtl[]>): Promise<RecordWithTtl[]> {
+    return (await absentAsEmpty(answer)).slice(0, MAX_ADDRESSES);
+}
+
+function plain(records: readonly RecordWithTtl[]): string[] {
+    return records.map(({ address }) => address);
 }
 
 /**
@@ -106,8 +116,8 @@ function holds(records: readonly MxRecord[], told: TimedMx | undefined, addresse
     return Math.min(Math.max(ttl, SHORTEST), LONGEST);
 }
 
-function isSame(some: readonly MxRecord[], others: readonly MxRecord[]): boolean {
-    const [a, b] = [some, others].map(records => records.map(({ exchange, priority }) => `${priority} ${exchange}`).sort().join());
+function isSame(ours: readonly MxRecord[], others: readonly MxRecord[]): boolean {
+    const [a, b] = [ours, others].map(records => records.map(({ exchange, priority }) => `${priority} ${exchange}`).sort().join());
     return a === b;
 }
 
