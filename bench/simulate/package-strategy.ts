@@ -26,7 +26,7 @@ import { handleDelivered, handleRefusal } from '../../lib/process/refusal';
 import { routeDelivery } from '../../lib/process/route';
 import type { Services } from '../../lib/process/services';
 import { Destinations } from '../../lib/providers/lookup';
-import { loadPaces, loadProviders } from '../../lib/providers/patterns';
+import { loadProviders } from '../../lib/providers/patterns';
 import { loadRules, packageRulesDir } from '../../lib/responses/load';
 import { classify } from '../../lib/responses/match';
 import { packageRoot } from '../../lib/settings/package-root';
@@ -198,7 +198,7 @@ function servicesOf(surroundings: Surroundings, memory: Memory): Services {
     };
     const log = new Silence(APP, now);
     const health = memory({ table, own: new MemoryHealth(table, reputation), shared: undefined, now, mark: () => '', warn: fail }, surroundings);
-    const providers = [`${packageRoot()}/config/providers.toml`];
+    const providers = loadProviders([`${packageRoot()}/config/providers.toml`]);
     const rules = loadRules([packageRulesDir()]);
     const known = new Map<string, ReturnType<typeof classify>>();
     return {
@@ -212,11 +212,11 @@ function servicesOf(surroundings: Surroundings, memory: Memory): Services {
         budget: new MemoryBudget(reputation.rerouteBudget, now),
         health,
         pace: new PoolPace(undefined, new MemoryPace(1), now, fail),
-        paceOf: loadPaces(providers),
+        paceOf: providers.paceOf,
         waiting: new WaitingCounter(log),
         bursts: new Bursts(1),
         reachability: new Reachability(),
-        destinations: new Destinations(resolver(), loadProviders(providers), now),
+        destinations: new Destinations(resolver(), providers.patterns, now),
         evidence: new Evidence({ resolver: silent, health, log, now }),
         checks: undefined,
         // a reply has one class, however often it comes
@@ -242,7 +242,8 @@ function resolver() {
     const models = new Map(PROVIDERS.flatMap(model => [[model.domain, model] as const, [model.mx.toLowerCase(), model] as const]));
     return {
         mx: async (domain: string) => [models.get(domain)].flatMap(model => (model ? [{ exchange: model.mx, priority: 10 }] : [])),
-        a: async () => ['192.0.2.25'],
-        aaaa: async (name: string) => (models.get(name)?.ipv6 === 'none' ? [] : ['2001:db8:25::25'])
+        timedMx: async () => undefined,
+        a: async () => [{ address: '192.0.2.25', ttl: 300 }],
+        aaaa: async (name: string) => (models.get(name)?.ipv6 === 'none' ? [] : [{ address: '2001:db8:25::25', ttl: 300 }])
     };
 }

@@ -1,9 +1,7 @@
 /** Everything that the hooks of a process need, built once when all plugins have joined and the settings are proven. */
 import { randomUUID } from 'node:crypto';
-import dns from 'node:dns';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { promisify } from 'node:util';
 import type { SenderDelivery } from '@zone-eu/types';
 import * as v from 'valibot';
 import { resolverFor } from '../checks/dns';
@@ -25,7 +23,8 @@ import { History } from '../history/history';
 import { Bursts } from '../pool/bursts';
 import type { PoolAddress } from '../pool/pool';
 import { Destinations, type Destination } from '../providers/lookup';
-import { loadPaces, loadProviders, type ProviderPace } from '../providers/patterns';
+import { loadProviders, type ProviderPace } from '../providers/patterns';
+import { hostResolver } from '../providers/resolver';
 import { packageRulesDir } from '../responses/load';
 import { classify } from '../responses/match';
 import { WatchedRules } from '../responses/watch';
@@ -144,9 +143,7 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         // the others classify nothing: that the rules are sound at the start is all that they need to know
         rules.start();
     }
-    const providerFiles = [...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')];
-    const providers = loadProviders(providerFiles);
-    const paceOf = loadPaces(providerFiles);
+    const providers = loadProviders([...(shared.providersFile ? [resolve(shared.providersFile)] : []), resolve(packageRoot(), 'config', 'providers.toml')]);
     if (!app.mongodb) {
         throw new Error('ZoneMTA has no MongoDB connection in this process');
     }
@@ -188,11 +185,11 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         budget: budgetOf(settings, redis, now, redisAway),
         health,
         pace: new PoolPace(redis && new RedisPace(redis, shared.keyPrefix), new MemoryPace(1 / senderProcesses(host, shared.zones)), now, redisAway),
-        paceOf,
+        paceOf: providers.paceOf,
         waiting: new WaitingCounter(log),
         bursts: new Bursts(settings.randomIp?.burst ?? 1),
         reachability: new Reachability(),
-        destinations: new Destinations(hostResolver, providers, now),
+        destinations: new Destinations(hostResolver, providers.patterns, now),
         classify: (reply, provider) => classify(rules.current, reply, provider),
         pool,
         evidence: new Evidence({ resolver, health, log, now }),
@@ -203,13 +200,6 @@ export async function startServices(app: PluginApp, gate: Gate<Services>): Promi
         random: Math.random
     };
 }
-
-/** ZoneMTA has set the name servers of node:dns, and may have put its cache there; a resolver of our own would know neither. */
-const hostResolver = {
-    mx: promisify(dns.resolveMx),
-    a: promisify(dns.resolve4) as (host: string) => Promise<string[]>,
-    aaaa: promisify(dns.resolve6) as (host: string) => Promise<string[]>
-};
 
 function faultIn(app: PluginApp): (err: Error) => void {
     return err => app.logger.error('SmartRelay', 'a fault in our checks of the pool, ZoneMTA goes on without them: %s', err.stack);

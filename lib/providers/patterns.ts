@@ -30,41 +30,38 @@ const Table = v.strictObject({
     provider: v.optional(v.array(v.pipe(Entry, v.check(({ mx, pace }) => mx !== undefined || pace !== undefined, 'mx is missing: without it an entry has a pace to change'))), [])
 });
 
-/**
- * Reads provider tables, the first file's entries first. An entry without patterns only changes a pace.
- *
- * @throws Error that names the file and what is wrong in it
- */
-export function loadProviders(files: readonly string[]): Provider[] {
-    return files.flatMap(file =>
-        readTable(file).provider.flatMap(({ key, mx, tenants }) =>
-            mx === undefined
-                ? []
-                : [
-                      {
-                          key,
-                          tenants,
-                          suffixes: mx.filter(pattern => pattern.startsWith('*.')).map(pattern => pattern.slice(1)),
-                          hosts: mx.filter(pattern => !pattern.startsWith('*.'))
-                      }
-                  ]
-        )
-    );
+export interface Providers {
+    /** In the order in which they are asked whether an MX is theirs. */
+    patterns: readonly Provider[];
+    /** What is asked with is a provider key; the customers of a gateway have its pace, each for itself. */
+    paceOf: (provider: string) => ProviderPace;
 }
 
 /**
- * Reads the paces of the same tables: the first file that has one for a provider decides, whole; `default` is for all others.
- * What is asked with is a provider key; the customers of a gateway have its pace, each for itself.
+ * Reads provider tables, the first file's entries first. An entry without patterns only changes a pace: the first file that has one for a provider
+ * decides, whole; `default` is for all others.
  *
  * @throws Error that names the file and what is wrong in it
  */
-export function loadPaces(files: readonly string[]): (provider: string) => ProviderPace {
+export function loadProviders(files: readonly string[]): Providers {
     const tables = files.map(readTable);
-    const entries = tables.flatMap(table => table.provider.flatMap(({ key, pace }) => (pace ? [[key, pace] as const] : [])));
+    const entries = tables.flatMap(table => table.provider);
+    const patterns = entries.flatMap(({ key, mx, tenants }) =>
+        mx === undefined
+            ? []
+            : [
+                  {
+                      key,
+                      tenants,
+                      suffixes: mx.filter(pattern => pattern.startsWith('*.')).map(pattern => pattern.slice(1)),
+                      hosts: mx.filter(pattern => !pattern.startsWith('*.'))
+                  }
+              ]
+    );
     // the first one of a key is to stay
-    const paces = new Map(entries.reverse());
+    const paces = new Map(entries.flatMap(({ key, pace }) => (pace ? [[key, pace] as const] : [])).reverse());
     const others = tables.find(table => table.default)?.default ?? {};
-    return provider => paces.get(provider.split(':')[0] ?? '') ?? others;
+    return { patterns, paceOf: provider => paces.get(provider.split(':')[0] ?? '') ?? others };
 }
 
 function readTable(file: string): v.InferOutput<typeof Table> {

@@ -10,12 +10,14 @@ export interface Records {
     MX?: readonly { exchange: string; priority: number }[];
     TXT?: readonly string[];
     PTR?: readonly string[];
+    /** Seconds, of all records of the name. */
+    ttl?: number;
 }
 
 /** Records by name, in lower case and without a final dot. */
 export type Zones = Readonly<Record<string, Records>>;
 
-type RecordType = keyof Records;
+type RecordType = Exclude<keyof Records, 'ttl'>;
 
 export interface DnsOptions {
     k: number;
@@ -165,7 +167,7 @@ function recordType(code: number): RecordType | undefined {
 
 function answersFor(question: DNS.Packet.Question, type: RecordType, records: Records): DNS.Packet.Resource[] {
     const answer = (data: Partial<DNS.Packet.Resource>) =>
-        DNS.Packet.createResourceFromQuestion(question, { ...data, type: question.type, ttl: TTL });
+        DNS.Packet.createResourceFromQuestion(question, { ...data, type: question.type, ttl: records.ttl ?? TTL });
     switch (type) {
         case 'A':
         case 'AAAA':
