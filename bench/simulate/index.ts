@@ -33,7 +33,7 @@ async function main(): Promise<void> {
     }
 }
 
-/** What takes the longest begins first: nothing makes as many attempts as a sender that remembers none. */
+/** What takes the longest begins first. */
 const LONGEST: StrategyName = 'random';
 /** Nearly all that is allocated is gone after one attempt: with room for the young less of it is carried along. */
 const YOUNG_MIB = 256;

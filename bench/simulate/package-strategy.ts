@@ -49,16 +49,20 @@ const PLUGINS = {
     'modules/zonemta-smart-relay/relay': { enabled: ['sender', 'main'], zones: [RELAY] }
 };
 
-type Memory = (options: PoolHealthOptions, surroundings: Surroundings) => PoolHealth;
+interface Memory {
+    health: (options: PoolHealthOptions, surroundings: Surroundings) => PoolHealth;
+    /** A pace that is lowered by refusals is a memory too. */
+    paced: boolean;
+}
 
 /** The package with its own memory. */
-export const withMemory: Memory = options => new PoolHealth(options);
+export const withMemory: Memory = { health: options => new PoolHealth(options), paced: true };
 
-/** The package without: all addresses are alike, always. */
-export const withoutMemory: Memory = options => new Forgetful(options);
+/** The package without: all addresses are alike, always, and nobody counts. */
+export const withoutMemory: Memory = { health: options => new Forgetful(options), paced: false };
 
 /** The package with the providers' own books open before it. */
-export const withOracle: Memory = (options, { world, now }) => new Oracle(options, world, now);
+export const withOracle: Memory = { health: (options, { world, now }) => new Oracle(options, world, now), paced: true };
 
 class Forgetful extends PoolHealth {
     override async strike(): Promise<Change[]> {
@@ -197,7 +201,7 @@ function servicesOf(surroundings: Surroundings, memory: Memory): Services {
         throw err;
     };
     const log = new Silence(APP, now);
-    const health = memory({ table, own: new MemoryHealth(table, reputation), shared: undefined, now, mark: () => '', warn: fail }, surroundings);
+    const health = memory.health({ table, own: new MemoryHealth(table, reputation), shared: undefined, now, mark: () => '', warn: fail }, surroundings);
     const providers = loadProviders([`${packageRoot()}/config/providers.toml`]);
     const rules = loadRules([packageRulesDir()]);
     const known = new Map<string, ReturnType<typeof classify>>();
@@ -212,7 +216,7 @@ function servicesOf(surroundings: Surroundings, memory: Memory): Services {
         budget: new MemoryBudget(reputation.rerouteBudget, now),
         health,
         pace: new PoolPace(undefined, new MemoryPace(1), now, fail),
-        paceOf: providers.paceOf,
+        paceOf: memory.paced ? providers.paceOf : () => ({}),
         waiting: new WaitingCounter(log),
         bursts: new Bursts(1),
         reachability: new Reachability(),

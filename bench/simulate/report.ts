@@ -61,7 +61,7 @@ refused attempts or complaints. *Refused while blocked*: attempts from what was 
 
 - **${TITLES.package}**: the hooks of \`lib/process\` with policy, choice, pool memory and budget as they run in ZoneMTA, every option at its default, stores in memory, one process.
 - **${TITLES.zonemta}**: 3.10.3 without plugins: crc32 of the delivery's id over the pool, IPv4 first, its own \`bounces.txt\`, its list of refused addresses (six hours), its schedule. No relay.
-- **${TITLES.random}**: this package with a memory that forgets at once: reroutes, budget and relay, no suspensions.
+- **${TITLES.random}**: this package with a memory that forgets at once: reroutes, budget and relay, no suspensions and no pace.
 - **${TITLES.kumomta}**: a refused source is suspended at the provider for two hours, the message comes back after 20 minutes, doubled each time, from another one. No relay.
 - **${TITLES.oracle}**: this package, and the providers' books lie open before it: it sees what is blocked or at its limit now. It does not know what will be.
 
