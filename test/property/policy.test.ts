@@ -13,7 +13,7 @@ import { seeded } from '../bed/internet/random';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const LIVES = 20_000;
+const LIVES = 8000;
 
 interface Event {
     accepted: boolean;
