@@ -115,7 +115,7 @@ local family = #scopes - 1
 for i = base + 1, #scopes do
     -- a family is made of suspended ranges, the provider of suspended families: a single message tries many ranges
     local counts = i < family or isRunning(find(scopes[i - 1]))
-    if counts and note(scopes[i], scopes[i - 1], accepted[i]) and not isRunning(find(scopes[i])) then
+    if counts and not strike.undecided[i] and note(scopes[i], scopes[i - 1], accepted[i]) and not isRunning(find(scopes[i])) then
         suspend(scopes[i])
     end
 end

@@ -56,7 +56,7 @@ export class MemoryHealth implements HealthStore {
             const [scope = '', part = ''] = [scopes[index], scopes[index - 1]];
             // a family is made of suspended ranges, the provider of suspended families: a single message tries many ranges
             const counts = index < family || this.table.find(provider, [part], now).some(known => isRunning(known, now));
-            if (counts && this.note(memory, scope, part, strike) && !this.table.find(provider, [scope], now).some(known => isRunning(known, now))) {
+            if (counts && !strike.undecided[index] && this.note(memory, scope, part, strike) && !this.table.find(provider, [scope], now).some(known => isRunning(known, now))) {
                 changes.push(this.suspend(strike, scope, memory));
             }
         }

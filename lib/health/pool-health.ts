@@ -6,8 +6,8 @@
  * be lost. While Redis is away the process goes on with what it knows: it strikes, clears and probes in memory, and tells Redis
  * when that is back. A Redis that has come back empty is given what the processes still know.
  */
-import { Acceptances } from './acceptances';
 import type { MemoryHealth } from './memory-health';
+import { Outcomes } from './outcomes';
 import { sharedOrOwn } from './redis';
 import { readChange, type RedisHealth } from './redis-health';
 import { EVERYWHERE, type Change, type HealthStore, type Strike, type Success, type Suspension } from './suspension';
@@ -35,7 +35,7 @@ export interface PoolHealthOptions {
 }
 
 export class PoolHealth {
-    private readonly acceptances = new Acceptances();
+    private readonly outcomes = new Outcomes();
     private pending: Told[] = [];
     /** Changes that came while a snapshot was on its way: they are newer. */
     private meanwhile: Change[] | undefined;
@@ -82,16 +82,29 @@ export class PoolHealth {
         return this.list().filter(suspension => suspension.provider === EVERYWHERE && suspension.class === 'check');
     }
 
-    /** A refusal that blames our address. Resolves with what is suspended for it. */
-    strike(strike: Omit<Strike, 'accepted' | 'now'>): Promise<Change[]> {
-        const whole: Strike = { ...strike, accepted: this.acceptances.of(strike.provider, strike.scopes), now: this.options.now() };
+    /** A delivery leaves from an address, or goes on from another one. */
+    begin(delivery: string, provider: string, scopes: readonly string[]): void {
+        this.outcomes.begin(delivery, { provider, scopes, since: this.options.now() });
+    }
+
+    /** It has ended, one way or another. */
+    end(delivery: string): void {
+        this.outcomes.end(delivery);
+    }
+
+    /** A refusal of this delivery that blames our address. Resolves with what is suspended for it. */
+    strike(delivery: string, strike: Omit<Strike, 'accepted' | 'undecided' | 'now'>): Promise<Change[]> {
+        const { provider, scopes } = strike;
+        const now = this.options.now();
+        this.outcomes.refuse(provider, scopes);
+        const whole: Strike = { ...strike, accepted: this.outcomes.accepted(provider, scopes), undecided: this.outcomes.undecided(provider, scopes, delivery, now), now };
         return this.tell(store => store.strike(whole));
     }
 
     /** An accepted delivery. A round trip only when something covers its address. */
     async succeed(success: Omit<Success, 'now'>): Promise<Change[]> {
         const now = this.options.now();
-        this.acceptances.note(success.provider, success.scopes, now);
+        this.outcomes.accept(success.provider, success.scopes, now);
         return this.options.table.find(success.provider, success.scopes, now).length > 0 ? this.tell(store => store.succeed({ ...success, now })) : [];
     }
 

@@ -57,6 +57,8 @@ export interface Strike {
     message: string;
     /** When mail from each scope was last accepted there, as far as this process knows; 0: never. */
     accepted: readonly number[];
+    /** For each scope: is more from there still under way than was refused? Then the refusal says nothing of it yet. */
+    undecided: readonly boolean[];
     /** How long the reply asks to wait, ms. */
     retryAfter: number;
     /** Whose cool-down counts, when it is not that of the class. */

@@ -5,7 +5,7 @@ import { choose, type Choice, type Health } from '../pool/choose';
 import { offersOf } from '../pool/offers';
 import type { PoolAddress } from '../pool/pool';
 import { allowanceOf } from '../pool/warm-up';
-import { turnOf, type Turn } from '../zonemta/delivery';
+import { nameOf, turnOf, type Turn } from '../zonemta/delivery';
 import type { Services } from './services';
 
 export type HealthyChoice = Choice & { health: Health };
@@ -85,7 +85,7 @@ async function letOut({ pace, paceOf, settings, now }: Services, { delivery, pro
         const slot = await pace.ask({
             provider,
             pace: paceOf(provider),
-            delivery: `${delivery.id}.${delivery.seq}`,
+            delivery: nameOf(delivery),
             // a greylisted delivery was counted with its first try
             candidates: addresses.map(entry => ({ address: entry.address, perDay: allowance(entry) })),
             more,

@@ -8,11 +8,12 @@ import type { SenderConnectOptions, SenderDelivery } from '@zone-eu/types';
 import { leave, openGreeted, type Greeted, type Patience, type Peer, type Unheard } from '../connect/greeting';
 import { withAttempt } from '../delivery/state';
 import type { DeliveryState } from '../delivery/types';
+import { scopesOf } from '../health/suspension';
 import { blamedBy, type Verdict } from '../policy/decide';
 import { choose } from '../pool/choose';
 import type { PoolAddress } from '../pool/pool';
 import { failConnect, useSocket } from '../zonemta/connect';
-import { keepState, setSource, stateOf, zoneOf, type Source } from '../zonemta/delivery';
+import { keepState, nameOf, setSource, stateOf, zoneOf } from '../zonemta/delivery';
 import { portOf, zoneConfig } from '../zonemta/host';
 import { describe, failedAlone, judge, record, suspend, type Refused } from './refusal';
 import { isWarmingUp } from './admission';
@@ -30,7 +31,7 @@ interface Move {
     /** Why, for the history. */
     verdict: Verdict;
     state: DeliveryState;
-    source: Source;
+    to: PoolAddress;
 }
 
 /** Opens the connection to one MX address, unless it is ZoneMTA's to open: see `peerOf`. */
@@ -52,8 +53,10 @@ export async function connectFromPool(services: Services, delivery: SenderDelive
     if (first.socket) {
         leave(first.socket);
     }
-    const { source, refused, state, verdict } = move;
+    const { to, refused, state, verdict } = move;
+    const source = named(to, delivery);
     services.flights.set(delivery, { ...flight, startedAt: services.now(), address: source.address, moved: source });
+    services.health.begin(nameOf(delivery), provider, scopesOf(to));
     setSource(delivery, source, peer.port);
     keepState(delivery, state);
     const [second] = await Promise.all([openGreeted({ ...peer, localAddress: source.address }, PATIENCE_ALONE), record(services, delivery, refused, verdict)]);
@@ -111,7 +114,7 @@ async function elsewhere(services: Services, delivery: SenderDelivery, flight: F
         refused,
         verdict: { ...verdict, delay: 0, reason: `${verdict.reason}, ${where}` },
         state: withAttempt(state, refused.attempt),
-        source: named(other, delivery)
+        to: other
     };
 }
 

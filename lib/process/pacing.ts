@@ -2,7 +2,7 @@
 import type { SenderDelivery, SenderDeliveryError } from '@zone-eu/types';
 import { waitOf } from '../health/pace';
 import type { PluginApp } from '../zonemta/app';
-import { setCourse, stateOf, wakeZone, zoneOf } from '../zonemta/delivery';
+import { nameOf, setCourse, stateOf, wakeZone, zoneOf } from '../zonemta/delivery';
 import type { EventLog } from './log';
 import type { Services } from './services';
 
@@ -31,19 +31,20 @@ export class WaitingCounter {
 }
 
 /**
- * An attempt has ended. One that was none, for the pace let it not out, comes back at its turn: it stays in the zone, and neither
+ * An attempt has ended, and is no longer under way. One that was none, for the pace let it not out, comes back at its turn: it stays in the zone, and neither
  * ZoneMTA's schedule nor the delivery's own attempts are used up by it.
  *
  * @param err undefined: delivered
  */
-export async function leavePace({ flights, pace, waiting, now, random }: Services, app: PluginApp, delivery: SenderDelivery, err?: SenderDeliveryError): Promise<void> {
+export async function leavePace({ flights, health, pace, waiting, now, random }: Services, app: PluginApp, delivery: SenderDelivery, err?: SenderDeliveryError): Promise<void> {
     const flight = flights.get(delivery);
+    health.end(nameOf(delivery));
     if (err && flight?.turn) {
         const delay = waitOf(flight.turn.at, now(), random);
         waiting.note(flight.destination.provider, delay);
         setCourse(delivery, err, { state: stateOf(delivery), delay, countChange: -1, turn: { ...flight.turn, at: now() + delay } });
         wakeZone(app, zoneOf(delivery), delay);
     } else if (flight?.countedAs !== undefined) {
-        await pace.release(flight.destination.provider, flight.countedAs, `${delivery.id}.${delivery.seq}`);
+        await pace.release(flight.destination.provider, flight.countedAs, nameOf(delivery));
     }
 }

@@ -10,7 +10,7 @@ import { indexOf } from '../pool/draw';
 import { placeOf } from '../pool/pool';
 import { relaysFor } from '../relay/eligible';
 import type { PluginApp } from '../zonemta/app';
-import { deferredCount, forgetFailure, plainAddress, readReply, setCourse, sourceOf, stateOf, wakeZone, zoneOf, type Course } from '../zonemta/delivery';
+import { deferredCount, forgetFailure, nameOf, plainAddress, readReply, setCourse, sourceOf, stateOf, wakeZone, zoneOf, type Course } from '../zonemta/delivery';
 import { messageFacts } from '../zonemta/message';
 import { globalListNamed } from './evidence';
 import type { LogCode } from './log';
@@ -94,7 +94,7 @@ export async function suspend(services: Services, delivery: SenderDelivery, { at
     const { provider, code, response } = attempt;
     const retryAfter = (reply.hints.retryAfter ?? 0) * 1000;
     const doubtful = blamed.class === 'ip-ptr' && !(await confirmsPtr(services, place.address, provider, response));
-    const changes = await health.strike({
+    const changes = await health.strike(nameOf(delivery), {
         provider,
         class: blamed.class,
         code,
@@ -295,5 +295,5 @@ function keys(delivery: SenderDelivery) {
 }
 
 function facts(delivery: SenderDelivery, { provider, mx, address, class: replyClass, rule, code, response, ms }: Attempt) {
-    return { id: `${delivery.id}.${delivery.seq}`, zone: zoneOf(delivery), provider, mx, address, class: replyClass, rule, smtp_code: code, response, ms };
+    return { id: nameOf(delivery), zone: zoneOf(delivery), provider, mx, address, class: replyClass, rule, smtp_code: code, response, ms };
 }

@@ -1,10 +1,11 @@
 /** From where a delivery goes: looked up and drawn before ZoneMTA connects. */
 import type { SenderConnection, SenderDelivery } from '@zone-eu/types';
 import { countsConnections } from '../health/pace';
+import { scopesOf } from '../health/suspension';
 import { choose, chooseOther } from '../pool/choose';
 import type { PoolAddress } from '../pool/pool';
 import { ConnectFailure } from '../zonemta/app';
-import { endAfter, knowConnection, setRoute, sourceOf, stateOf, zoneOf, type Source } from '../zonemta/delivery';
+import { endAfter, knowConnection, nameOf, setRoute, sourceOf, stateOf, zoneOf, type Source } from '../zonemta/delivery';
 import { portOf, zoneConfig } from '../zonemta/host';
 import { admit, type Admission, type HealthyChoice } from './admission';
 import type { Services } from './services';
@@ -57,6 +58,7 @@ export async function routeDelivery(services: Services, delivery: SenderDelivery
     if (!first || settings.shared.shadow) {
         return;
     }
+    services.health.begin(nameOf(delivery), provider, scopesOf(first));
     setRoute(delivery, {
         first: named(first, delivery),
         other: namedOrNone(chooseOther(choice, first), delivery),

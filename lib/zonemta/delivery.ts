@@ -42,6 +42,11 @@ export function zoneOf(delivery: SenderDelivery): string {
     return delivery.sendingZone ?? '';
 }
 
+/** A delivery in stores and logs: message and number of the recipient. */
+export function nameOf({ id, seq }: SenderDelivery): string {
+    return `${id}.${seq}`;
+}
+
 /** The state of a delivery; a delivery that never had one starts afresh at `home`. */
 export function stateOf(delivery: SenderDelivery): DeliveryState {
     return readState(delivery[STATE], zoneOf(delivery));

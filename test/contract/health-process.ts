@@ -48,7 +48,7 @@ let messages = 0;
 
 /** A refusal that blames the address, of a message of its own. */
 export function strike({ health }: HealthProcess, n: number, provider = 'google'): Promise<Change[]> {
-    return health.strike({ provider, class: 'ip-reputation', code: 550, note: '', scopes: scopesOf(placeOf(n)), base: 0, message: `m${messages++}`, retryAfter: 0 });
+    return health.strike(`${messages}`, { provider, class: 'ip-reputation', code: 550, note: '', scopes: scopesOf(placeOf(n)), base: 0, message: `m${messages++}`, retryAfter: 0 });
 }
 
 export const isShut = ({ health }: HealthProcess, n: number, provider = 'google') => health.view(provider).standing(placeOf(n)) === 'shut';

@@ -42,7 +42,7 @@ let messages = 0;
 /** A refusal that blames the address, of a message of its own. */
 function strikeOf(address: string, now: number, more: Partial<Strike> = {}): Strike {
     const all = scopes(address);
-    return { provider: 'google', class: 'ip-reputation', code: 550, note: '550 "listed"', scopes: all, base: 0, message: `m${messages++}`, accepted: all.map(() => 0), retryAfter: 0, now, ...more };
+    return { provider: 'google', class: 'ip-reputation', code: 550, note: '550 "listed"', scopes: all, base: 0, message: `m${messages++}`, accepted: all.map(() => 0), undecided: all.map(() => false), retryAfter: 0, now, ...more };
 }
 
 describe.each(Object.entries(STORES))('suspensions in %s', (_name, make) => {
@@ -188,6 +188,17 @@ describe.each(Object.entries(STORES))('suspensions in %s', (_name, make) => {
         expect(await struck(8, 8, 0)).toBe(2);
     });
 
+    it('do not widen over a range of which more is under way than was refused: nor do such refusals count later', async () => {
+        const store = make(LIMITS);
+        const struck = async (n: number, undecided: boolean) => (await store.strike(strikeOf(`192.0.2.${n}`, START, { undecided: [0, 1, 2, 3, 4].map(() => undecided) }))).length;
+        for (const n of [1, 2, 3, 4, 5]) {
+            expect(await struck(n, true)).toBe(1);
+        }
+        expect(await struck(6, false)).toBe(1);
+        expect(await struck(7, false)).toBe(1);
+        expect(await struck(8, false)).toBe(2);
+    });
+
     it('half-open give out one probe, and another one when that is lost', async () => {
         const store = make(LIMITS);
         await store.strike(strikeOf('192.0.2.1', START));
@@ -265,13 +276,13 @@ describe.each(Object.entries(STORES))('suspensions in %s', (_name, make) => {
 });
 
 type Step =
-    | { kind: 'strike'; address: string; reason: StruckClass; base: number; message: string; retryAfter: number; accepted: number; wait: number }
+    | { kind: 'strike'; address: string; reason: StruckClass; base: number; message: string; retryAfter: number; accepted: number; undecided: boolean; wait: number }
     | { kind: 'succeed' | 'claim' | 'lift'; address: string; level: number; ago: number; wait: number };
 
 const address = fc.constantFrom('192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.17', '192.0.2.33', '198.51.100.1', '2001:db8:1:1::1', '2001:db8:1:2::1', '2001:db8:1:3::1');
 const wait = fc.constantFrom(0, 0, SECOND, 31 * SECOND, 3 * MINUTE, 11 * MINUTE, 2 * HOUR, 30 * HOUR);
 const step: fc.Arbitrary<Step> = fc.oneof(
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('strike' as const), address, reason: fc.constantFrom<StruckClass>('ip-reputation', 'ip-rate', 'ip-ptr', 'network'), base: fc.constantFrom(0, 0, 0, 1, 2, 3, 4), message: fc.constantFrom('a', 'b', 'c'), retryAfter: fc.constantFrom(0, 0, 90 * MINUTE), accepted: fc.constantFrom(-1, -1, -1, 0, 5 * SECOND), wait }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('strike' as const), address, reason: fc.constantFrom<StruckClass>('ip-reputation', 'ip-rate', 'ip-ptr', 'network'), base: fc.constantFrom(0, 0, 0, 1, 2, 3, 4), message: fc.constantFrom('a', 'b', 'c'), retryAfter: fc.constantFrom(0, 0, 90 * MINUTE), accepted: fc.constantFrom(-1, -1, -1, 0, 5 * SECOND), undecided: fc.constantFrom(false, false, true), wait }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('succeed' as const, 'claim' as const, 'lift' as const), address, level: fc.nat(4), ago: fc.constantFrom(0, SECOND, MINUTE), wait }) }
 );
 
@@ -279,7 +290,7 @@ async function take(store: HealthStore, todo: Step, now: number): Promise<unknow
     const all = scopes(todo.address);
     switch (todo.kind) {
         case 'strike':
-            return store.strike(strikeOf(todo.address, now, { class: todo.reason, base: todo.base, message: todo.message, retryAfter: todo.retryAfter, accepted: all.map(() => (todo.accepted < 0 ? 0 : now - todo.accepted)) }));
+            return store.strike(strikeOf(todo.address, now, { class: todo.reason, base: todo.base, message: todo.message, retryAfter: todo.retryAfter, accepted: all.map(() => (todo.accepted < 0 ? 0 : now - todo.accepted)), undecided: all.map(() => todo.undecided) }));
         case 'succeed':
             return store.succeed({ provider: 'google', scopes: all, startedAt: now - todo.ago, now });
         case 'claim':

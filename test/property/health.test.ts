@@ -52,7 +52,7 @@ async function live(todo: readonly Step[], check: (table: SuspensionTable, model
         const known = models[place];
         const model = known && now < known.until + FORGOTTEN_AFTER ? known : undefined;
         if (kind === 'strike') {
-            await store.strike({ provider: 'google', class: 'ip-reputation', code: 550, note: '', scopes, base: 0, message: 'one', accepted: scopes.map(() => 0), retryAfter: 0, now });
+            await store.strike({ provider: 'google', class: 'ip-reputation', code: 550, note: '', scopes, base: 0, message: 'one', accepted: scopes.map(() => 0), undecided: scopes.map(() => false), retryAfter: 0, now });
             if (!model || now >= model.until || now - model.struck >= SAME_EVENT) {
                 models[place] = { struck: now, until: Math.max(model?.until ?? 0, now + COOL_DOWN.first), strikes: (model?.strikes ?? 0) + 1, probing: 0 };
             }

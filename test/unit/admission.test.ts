@@ -59,7 +59,7 @@ function relay({ addresses = ['192.0.2.1', '198.51.100.1', '203.0.113.1'], pace 
                 choice: { pool, reachable: { ipv4: true, ipv6: false }, share: 0, tried: [], health: health.view('google'), random, ...more }
             }),
         strike: (entry: PoolAddress | undefined, base = 0, reason: 'ip-reputation' | 'ip-rate' = 'ip-reputation') =>
-            health.strike({ provider: 'google', class: reason, code: 550, note: 'listed', scopes: entry ? scopesOf(entry) : [], base, message: `${deliveries++}`, retryAfter: 0 })
+            health.strike('other.001', { provider: 'google', class: reason, code: 550, note: 'listed', scopes: entry ? scopesOf(entry) : [], base, message: `${deliveries++}`, retryAfter: 0 })
     };
 }
 

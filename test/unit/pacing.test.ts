@@ -14,10 +14,12 @@ afterEach(() => vi.useRealTimers());
 function sender() {
     const events: unknown[] = [];
     const released: string[] = [];
+    const ended: string[] = [];
     const log = { event: (code: string, fields: object) => events.push({ code, ...fields }) } as unknown as EventLog;
     const services = {
         flights: new WeakMap<SenderDelivery, Flight>(),
         waiting: new WaitingCounter(log),
+        health: { end: (name: string) => ended.push(name) },
         pace: { release: async (...what: string[]) => void released.push(what.join(' ')) },
         now: Date.now,
         random: () => 0.5
@@ -31,7 +33,7 @@ function sender() {
         await leavePace(services, app, delivery, failed ? err : undefined);
         return { delivery, err };
     };
-    return { end, events, released, woken };
+    return { end, ended, events, released, woken };
 }
 
 describe('a delivery over the pace', () => {
@@ -62,9 +64,10 @@ describe('a delivery over the pace', () => {
 
 describe('a delivery that was under way', () => {
     it.each([true, false])('is released when it ends (refused: %s), as it was counted, whatever address it went on from', async failed => {
-        const { end, released } = sender();
+        const { end, ended, released } = sender();
         const { err, delivery } = await end({ address: '192.0.2.7', countedAs: '192.0.2.1' }, failed);
         expect(released).toEqual(['google 192.0.2.1 m.001']);
+        expect(ended).toEqual(['m.001']);
         expect(err).not.toHaveProperty('action');
         expect(delivery.updates).toBeUndefined();
     });
