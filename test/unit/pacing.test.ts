@@ -48,6 +48,15 @@ describe('a delivery over the pace', () => {
         expect(woken).toContainEqual({ cmd: 'CLEARCACHE', key: 'empty:default' });
     });
 
+    it('wakes the zone no more often for all that are due together', async () => {
+        const { end, woken } = sender();
+        for (let n = 0; n < 100; n++) {
+            await end({ turn: { at: NOW + 9000, address: '' } });
+        }
+        await vi.advanceTimersByTimeAsync(9500);
+        expect(woken).toEqual([1, 2].map(() => ({ cmd: 'CLEARCACHE', key: 'empty:default' })));
+    });
+
     it('is told of once a minute and provider, in figures', async () => {
         const { end, events } = sender();
         for (const seconds of [5, 90, 30]) {
