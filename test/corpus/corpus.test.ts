@@ -7,7 +7,7 @@ import { costs, GOAL, readRows, score, withoutProviders } from './score';
 const rules = loadRules([packageRulesDir()]);
 const rows = readRows(join(__dirname, 'responses.dev.jsonl'));
 
-describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.public'])('%s', name => {
+describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.constructed-5', 'responses.public'])('%s', name => {
     const others = readRows(join(__dirname, `${name}.jsonl`));
 
     it('is read as well', () => {
