@@ -73,7 +73,9 @@ function printGathered(rules: RuleSet): void {
     const together = { name: 'together', rows: batches.flatMap(batch => batch.rows) };
     for (const [title, wanted] of [['working', (row: Row) => !row.heldOut], ['held-out third', (row: Row) => row.heldOut]] as const) {
         const some = [...batches, together].map(({ name, rows }) => ({ name, rows: rows.filter(wanted) })).filter(({ rows }) => rows.length > 0);
-        print('', `gathered, ${title}`, ...some.map(({ name, rows }) => line(`  ${name}`, score(rows, rules))));
+        if (some.length > 0) {
+            print('', `gathered, ${title}`, ...some.map(({ name, rows }) => line(`  ${name}`, score(rows, rules))));
+        }
     }
 }
 
