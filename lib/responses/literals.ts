@@ -18,7 +18,7 @@ interface Part {
 
 const NOTHING: Part = { text: '', needs: [] };
 const ANYTHING: Part = { text: undefined, needs: [] };
-const MAX_CHOICES = 64;
+const MAX_CHOICES = 96;
 const QUANTIFIER = /[*+?]\??|\{(\d+)(?:,\d*)?\}\??/y;
 
 class Parser {

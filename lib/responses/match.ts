@@ -9,11 +9,14 @@
  *   4. when no rule knows the text: what code and enhanced status say alone (./codes).
  */
 
-import type { Classification, Reply, ReplyClass, Scope } from '../delivery/types';
+import type { Classification, RateAbout, Reply, ReplyClass, Scope } from '../delivery/types';
 import { classOfCode } from './codes';
 import { hintsOf } from './hints';
 import type { RuleSet } from './rule-set';
 import { readReply } from './text';
+
+/** Limits that go with the message to any other address. */
+const ELSEWHERE_TOO: ReadonlySet<RateAbout | undefined> = new Set<RateAbout | undefined>(['domain', 'sender', 'url']);
 
 const IP_RELATED: ReadonlySet<ReplyClass> = new Set<ReplyClass>(['ip-reputation', 'ip-rate', 'ip-ptr', 'greylist']);
 
@@ -35,11 +38,12 @@ export function classify(set: RuleSet, reply: Reply, provider?: string): Classif
     const text = readReply(reply);
     const rule = set.find(text, provider);
     const replyClass = rule?.class ?? classOfCode(text.code, text.enhanced, reply.stage);
+    const hints = hintsOf(text.body, reply.text, replyClass, rule?.about);
     return {
         class: replyClass,
-        ipRelated: isIpRelated(replyClass),
+        ipRelated: isIpRelated(replyClass) && !ELSEWHERE_TOO.has(hints.rateAbout),
         scope: rule?.scope ?? defaultScope(replyClass),
         rule: rule?.id ?? (text.code === 0 ? 'network' : 'code'),
-        hints: hintsOf(text.body, reply.text, replyClass, rule?.about)
+        hints
     };
 }

@@ -23,8 +23,14 @@ const SHORT = 3;
 /** So much of a word tells it from others, and keeps the table of words small. */
 const MAX_WORD = 12;
 
+/** Words that so many replies have that most others tell more. */
+const COMMON = /^ ?(?:address|block|blocked|connection|denied|mail|message|recipient|refused|reject|rejected|sender|spam|this|user|your) ?$/;
+
 /** How much a word tells about a text: a letter beyond ASCII is in few replies. */
 function weight(word: string): number {
+    if (COMMON.test(word)) {
+        return SHORT;
+    }
     return /[^\u0000-\u007f]/.test(word) ? word.length + SHORT : word.length;
 }
 

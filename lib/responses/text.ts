@@ -69,10 +69,20 @@ function isIpv6(match: string): boolean {
     return match.includes('::') || match.split(':').length === 8;
 }
 
+/** Letters whose mark Unicode takes for a part of them. */
+const WITHOUT_MARK: Readonly<Record<string, string>> = { ı: 'i', ł: 'l', ø: 'o', đ: 'd' };
+
 /** Lower case without accents, which many servers lose or mangle. (`İ` and others grow when they are lowered and decomposed.) */
 export function fold(text: string): string {
     const lower = text.toLowerCase();
-    return /[^\u0000-\u007f]/.test(lower) ? lower.normalize('NFKD').replace(/\p{M}+/gu, '').toLowerCase() : lower;
+    if (!/[^\u0000-\u007f]/.test(lower)) {
+        return lower;
+    }
+    return lower
+        .normalize('NFKD')
+        .replace(/\p{M}+/gu, '')
+        .toLowerCase()
+        .replace(/[ıłøđ]/g, letter => WITHOUT_MARK[letter] ?? letter);
 }
 
 /** Addresses and names as tokens. */

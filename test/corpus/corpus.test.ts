@@ -2,12 +2,12 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadRules, packageRulesDir } from '../../lib/responses/load';
-import { costs, GOAL, isHeldOut, readRows, score, withoutProviders } from './score';
+import { costs, GOAL, readRows, score, withoutProviders } from './score';
 
 const rules = loadRules([packageRulesDir()]);
 const rows = readRows(join(__dirname, 'responses.dev.jsonl'));
 
-describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.public'])('%s', name => {
+describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.constructed-5', 'responses.public'])('%s', name => {
     const others = readRows(join(__dirname, `${name}.jsonl`));
 
     it('is read as well', () => {
@@ -23,7 +23,7 @@ describe.each(['responses.constructed', 'responses.constructed-2', 'responses.co
 
 describe.each(readdirSync(__dirname).filter(name => name.startsWith('responses.gathered-')))('%s', name => {
     const gathered = readRows(join(__dirname, name));
-    const working = gathered.filter(row => !isHeldOut(row));
+    const working = gathered.filter(row => !row.heldOut);
 
     it('is read right where rules were written from it', () => {
         const result = score(working, rules);
@@ -65,12 +65,12 @@ describe('the labelled corpus', () => {
     });
 
     it.each(['content', 'auth', 'recipient'] as const)('never strikes an address for %s that rules were written from', label => {
-        const working = score(rows.filter(row => !isHeldOut(row)), rules);
+        const working = score(rows.filter(row => !row.heldOut), rules);
         expect(working.confusion.get(label)?.get('ip-reputation') ?? 0).toBe(0);
     });
 
     it('has a third that rules are not written from', () => {
-        const share = rows.filter(isHeldOut).length / rows.length;
+        const share = rows.filter(row => row.heldOut).length / rows.length;
         expect(share).toBeGreaterThan(0.25);
         expect(share).toBeLessThan(0.42);
     });

@@ -8,7 +8,7 @@ import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { loadRules, packageRulesDir } from '../../lib/responses/load';
 import type { RuleSet } from '../../lib/responses/rule-set';
-import { costs, GOAL, isHeldOut, readRows, score, withoutProviders, type Miss, type Row, type Score } from './score';
+import { costs, GOAL, readRows, score, withoutProviders, type Miss, type Row, type Score } from './score';
 
 const CORPUS = join(packageRulesDir(), '../../test/corpus');
 
@@ -30,7 +30,7 @@ function printCosts(rows: readonly Row[], rules: RuleSet): boolean {
     const { precision, recall, f1, relayed, rotated, bounced } = costs(rows, rules);
     print('', `next step elsewhere?        precision ${percent(precision)}  recall ${percent(recall)}  F1 ${percent(f1)}`);
     for (const [name, misses] of [['message, sender or recipient to the relay', relayed], ['greylist rotated', rotated], ['refusal of the address bounced', bounced]] as const) {
-        print(`${name}: ${misses.length}`, ...misses.filter(miss => !isHeldOut(miss.row)).map(describe));
+        print(`${name}: ${misses.length}`, ...misses.filter(miss => !miss.row.heldOut).map(describe));
     }
     const forbidden = relayed.filter(({ row }) => ['content', 'auth', 'recipient'].includes(row.label));
     return forbidden.length === 0;
@@ -57,8 +57,8 @@ function printProviders(rows: readonly Row[], rules: RuleSet): void {
 function judge(file: string, rules: RuleSet): boolean {
     const rows = readRows(file);
     const whole = score(rows, rules);
-    const working = score(rows.filter(row => !isHeldOut(row)), rules);
-    print('', basename(file), line('whole', whole), line('working', working), line('held-out third', score(rows.filter(isHeldOut), rules)));
+    const working = score(rows.filter(row => !row.heldOut), rules);
+    print('', basename(file), line('whole', whole), line('working', working), line('held-out third', score(rows.filter(row => row.heldOut), rules)));
     print(...working.misses.map(describe));
     const harmless = printCosts(rows, rules);
     printConfusion(whole);
@@ -66,13 +66,16 @@ function judge(file: string, rules: RuleSet): boolean {
     return harmless && whole.precision >= GOAL.precision && whole.recall >= GOAL.recall;
 }
 
-/** Replies gathered after the rules were written: their held-out thirds are the nearest to mail that nobody has seen. */
+/** Replies gathered after the rules were written: the thirds held out of the later batches are the nearest to mail that nobody has seen. */
 function printGathered(rules: RuleSet): void {
     const files = readdirSync(CORPUS).filter(name => name.startsWith('responses.gathered-')).sort();
     const batches = files.map(name => ({ name: basename(name, '.jsonl').replace('responses.', ''), rows: readRows(join(CORPUS, name)) }));
     const together = { name: 'together', rows: batches.flatMap(batch => batch.rows) };
-    for (const [title, wanted] of [['working', (row: Row) => !isHeldOut(row)], ['held-out third', isHeldOut]] as const) {
-        print('', `gathered, ${title}`, ...[...batches, together].map(({ name, rows }) => line(`  ${name}`, score(rows.filter(wanted), rules))));
+    for (const [title, wanted] of [['working', (row: Row) => !row.heldOut], ['held-out third', (row: Row) => row.heldOut]] as const) {
+        const some = [...batches, together].map(({ name, rows }) => ({ name, rows: rows.filter(wanted) })).filter(({ rows }) => rows.length > 0);
+        if (some.length > 0) {
+            print('', `gathered, ${title}`, ...some.map(({ name, rows }) => line(`  ${name}`, score(rows, rules))));
+        }
     }
 }
 

@@ -113,7 +113,8 @@ describe('hints', () => {
         ['sender', '550 Sender frequency limited.'],
         ['address', '421 4.7.0 Error: too many connections from 192.0.2.7'],
         [undefined, '452 4.5.3 rate limit exceeded']
-    ])('a rate counts %s: %s', (about, text) => {
+    ])('a rate counts %s, and another address would help or not: %s', (about, text) => {
+        expect(read(text)).toMatchObject({ class: 'ip-rate', ipRelated: about === undefined || about === 'address' || about === 'complaints' });
         expect(read(text).hints.rateAbout).toBe(about);
     });
 });
