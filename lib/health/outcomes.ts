@@ -4,6 +4,7 @@
  * addresses in it, and an accepted delivery costs no round trip.
  */
 import { ByProvider } from './by-provider';
+import { LEASE } from './pace';
 
 interface Outcome {
     accepted: number;
@@ -16,9 +17,6 @@ interface UnderWay {
     scopes: readonly string[];
     since: number;
 }
-
-/** A delivery that has not ended after this time is no longer counted as under way, ms. */
-const LONGEST = 10 * 60_000;
 
 export class Outcomes {
     private readonly providers = new ByProvider<Map<string, Outcome>>(() => new Map());
@@ -59,7 +57,7 @@ export class Outcomes {
     undecided(provider: string, scopes: readonly string[], delivery: string, now: number): boolean[] {
         const known = this.providers.find(provider);
         for (const [stale, { since }] of this.underWay) {
-            if (since > now - LONGEST) {
+            if (since > now - LEASE) {
                 break;
             }
             this.underWay.delete(stale);

@@ -43,7 +43,7 @@ export function zoneOf(delivery: SenderDelivery): string {
 }
 
 /** A delivery in stores and logs: message and number of the recipient. */
-export function nameOf({ id, seq }: SenderDelivery): string {
+export function nameOf({ id, seq }: Pick<SenderDelivery, 'id' | 'seq'>): string {
     return `${id}.${seq}`;
 }
 

@@ -3,6 +3,7 @@
  * document stays locked until main restarts, or for 61 minutes (lib/mail-queue.js, clearGarbage).
  */
 import type { PluginApp } from './app';
+import { nameOf } from './delivery';
 
 /** Main's queue (lib/mail-queue.js), as far as it is needed here. */
 interface MailQueue {
@@ -46,7 +47,7 @@ export async function freeOrphans(app: PluginApp, before: number): Promise<strin
     for (const { id, seq, lockTime } of locked.filter(({ id, seq }) => !queue.locks.lockExists(`lock ${id} ${seq}`))) {
         // the time of the lock tells whether somebody has taken it meanwhile
         const { modifiedCount } = await collection.updateOne({ id, seq, locked: true, lockTime }, { $set: { locked: false, lockTime: 0 } });
-        freed.push(...(modifiedCount > 0 ? [`${id}.${seq}`] : []));
+        freed.push(...(modifiedCount > 0 ? [nameOf({ id, seq })] : []));
     }
     return freed;
 }
