@@ -1,19 +1,25 @@
 /** Finds in one pass over a text which of many words occur in it (Aho and Corasick, 1975). */
 
 const ASCII = 128;
-/** Characters that no word has share a column, and so do all beyond ASCII: a useless look at a rule is all that this costs. */
+/**
+ * Columns that several characters share: those that no word has, all digits, all beyond ASCII. A useless look at a rule is all
+ * that a word costs which is found and is not there, and a narrow table stays near the processor.
+ */
 const NO_WORD = 0;
 const BEYOND_ASCII = 1;
+const DIGIT = 2;
 
 /** Words are numbered by their place in the list. */
 export class WordFinder {
     /** The numbers of the words of the last text, as many as `read` said. */
     readonly found: Int32Array;
-    /** By character: its column. The table is as narrow as the words allow, so that it stays near the processor. */
+    /** By character: its column. */
     private readonly columns = new Uint8Array(ASCII);
     private readonly width: number;
     /** By node and column: the node that the character leads to. */
     private readonly next: Uint16Array;
+    /** Nodes from this one on are ends of words: most characters lead to none of them. */
+    private readonly firstEnd: number;
     /** By node: where the numbers of the words that end there begin in `ending`; they end where those of the next node begin. */
     private readonly first: Uint32Array;
     private readonly ending: Int32Array;
@@ -22,9 +28,10 @@ export class WordFinder {
 
     /** @throws RangeError when the words are too many for one table (65,535 nodes) */
     constructor(words: readonly string[]) {
-        const known = [...new Set(words.join(''))].map(char => char.charCodeAt(0)).filter(code => code < ASCII);
-        known.forEach((code, index) => (this.columns[code] = index + 2));
-        this.width = known.length + 2;
+        const known = [...new Set(words.join(''))].filter(char => char.charCodeAt(0) < ASCII && !/\d/.test(char));
+        known.forEach((char, index) => (this.columns[char.charCodeAt(0)] = index + DIGIT + 1));
+        this.columns.fill(DIGIT, '0'.charCodeAt(0), '9'.charCodeAt(0) + 1);
+        this.width = known.length + DIGIT + 1;
         const tree: number[][] = [this.emptyRow()];
         const ends: number[][] = [[]];
         words.forEach((word, number) => {
@@ -44,10 +51,15 @@ export class WordFinder {
             throw new RangeError(`${tree.length} nodes are too many for a table of words`);
         }
         link(tree, ends);
-        this.next = Uint16Array.from(tree.flat());
-        this.ending = Int32Array.from(ends.flat());
+        const nodes = [...tree.keys()];
+        const order = [...nodes.filter(node => ends[node]?.length === 0), ...nodes.filter(node => ends[node]?.length !== 0)];
+        const place = new Uint16Array(tree.length);
+        order.forEach((node, index) => (place[node] = index));
+        this.firstEnd = nodes.filter(node => ends[node]?.length === 0).length;
+        this.next = Uint16Array.from(order.flatMap(node => (tree[node] ?? []).map(child => place[child] ?? 0)));
+        this.ending = Int32Array.from(order.flatMap(node => ends[node] ?? []));
         let sum = 0;
-        this.first = Uint32Array.from([0, ...ends.map(numbers => (sum += numbers.length))]);
+        this.first = Uint32Array.from([0, ...order.map(node => (sum += ends[node]?.length ?? 0))]);
         this.found = new Int32Array(words.length);
         this.seen = new Uint32Array(words.length);
     }
@@ -64,11 +76,15 @@ export class WordFinder {
     read(text: string): number {
         // counting texts saves clearing the table for each
         this.texts = this.texts >= 0xffff_ffff ? 1 : this.texts + 1;
-        const { columns, width, next, first, ending, seen, texts, found } = this;
-        let [node, count] = [0, 0];
+        const { columns, width, next, firstEnd, first, ending, seen, texts, found } = this;
+        let node = 0;
+        let count = 0;
         for (let i = 0; i < text.length; i += 1) {
             const code = text.charCodeAt(i);
             node = next[node * width + (code < ASCII ? (columns[code] ?? NO_WORD) : BEYOND_ASCII)] ?? 0;
+            if (node < firstEnd) {
+                continue;
+            }
             const end = first[node + 1] ?? 0;
             for (let at = first[node] ?? 0; at < end; at += 1) {
                 const number = ending[at] ?? 0;
