@@ -7,13 +7,16 @@ import { costs, GOAL, readRows, score, withoutProviders } from './score';
 const rules = loadRules([packageRulesDir()]);
 const rows = readRows(join(__dirname, 'responses.dev.jsonl'));
 
-describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.constructed-5', 'responses.public'])('%s', name => {
+/** Of replies written from memory the finer classes were labelled by several people, each in his own way. */
+const CLASS_AT_LEAST: Readonly<Record<string, number>> = { 'responses.recalled': 0.8 };
+
+describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.constructed-5', 'responses.public', 'responses.recalled'])('%s', name => {
     const others = readRows(join(__dirname, `${name}.jsonl`));
 
     it('is read as well', () => {
         const result = score(others, rules);
         expect(result.misses).toEqual([]);
-        expect(result.accuracy).toBeGreaterThan(0.94);
+        expect(result.accuracy).toBeGreaterThan(CLASS_AT_LEAST[name] ?? 0.94);
     });
 
     it('would cost nobody a delivery', () => {

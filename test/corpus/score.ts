@@ -60,7 +60,7 @@ export interface Costs {
 }
 
 /** Batches whose third has been measured and then read: rules are written from all of their rows. */
-const READ = /\.gathered-(?:[1-9]|1[0-3])\.jsonl$/;
+const READ = /\.gathered-(?:[1-9]|1[0-8])\.jsonl$/;
 
 /**
  * Reads a corpus file, one JSON object a line. The third that is held out is chosen by hash, so that it stays the same when
