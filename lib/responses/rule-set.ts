@@ -12,8 +12,17 @@ import { WordFinder } from './word-finder';
 interface Branch {
     rule: Rule;
     expression: RegExp;
-    /** Choices of words, by number, that a match needs besides the one that the branch waits for. */
-    needs: readonly Int32Array[];
+}
+
+/** Lists of numbers in one piece of memory: the list `i` is what stands from `first[i]` to `first[i + 1]`. */
+interface Lists {
+    first: Int32Array;
+    all: Int32Array;
+}
+
+function lists(each: readonly (readonly number[])[]): Lists {
+    let sum = 0;
+    return { first: Int32Array.from([0, ...each.map(list => (sum += list.length))]), all: Int32Array.from(each.flat()) };
 }
 
 /** More than these a branch is not asked for: each costs a look, and the first two nearly always decide. */
@@ -45,7 +54,11 @@ export class RuleSet {
     /** The alternatives of all rules, in the order of the rules. */
     private readonly branches: readonly Branch[];
     /** By number of a word: the branches that are tried only when it, or another word of the same choice, is there. */
-    private readonly waiting: readonly Int32Array[];
+    private readonly waiting: Lists;
+    /** By number of a branch: the choices of words that a match needs besides the one that the branch waits for. */
+    private readonly needs: Lists;
+    /** By number of a choice: its words. */
+    private readonly choices: Lists;
     private readonly finder: WordFinder;
     /** One bit a branch: which ones this reply has to be compared with. */
     private readonly due: Uint32Array;
@@ -62,17 +75,22 @@ export class RuleSet {
         };
         const branches = rules.flatMap(rule => (rule.pattern ? branchesOf(rule.pattern) : [{ expression: /(?:)/, needs: [] }]).map(branch => ({ rule, ...branch })));
         const waiting: number[][] = [];
+        const choices: number[][] = [];
         this.due = new Uint32Array(Math.ceil(branches.length / 32));
         this.always = new Uint32Array(this.due.length);
-        this.branches = branches.map(({ rule, expression, needs }, index) => {
-            const [first, ...others] = worthwhile(needs).map(choice => Int32Array.from(new Set(choice.map(word => numberOf(word.slice(0, MAX_WORD))))));
-            if (!first) {
-                setBit(this.always, index);
-            }
-            first?.forEach(word => (waiting[word] ??= []).push(index));
-            return { rule, expression, needs: others };
-        });
-        this.waiting = Array.from({ length: numbers.size }, (_, word) => Int32Array.from(waiting[word] ?? []));
+        this.branches = branches.map(({ rule, expression }) => ({ rule, expression }));
+        this.needs = lists(
+            branches.map(({ needs }, index) => {
+                const [first, ...others] = worthwhile(needs).map(choice => [...new Set(choice.map(word => numberOf(word.slice(0, MAX_WORD))))]);
+                if (!first) {
+                    setBit(this.always, index);
+                }
+                first?.forEach(word => (waiting[word] ??= []).push(index));
+                return others.map(choice => choices.push(choice) - 1);
+            })
+        );
+        this.choices = lists(choices);
+        this.waiting = lists(Array.from({ length: numbers.size }, (_, word) => waiting[word] ?? []));
         this.finder = new WordFinder([...numbers.keys()]);
     }
 
@@ -83,8 +101,12 @@ export class RuleSet {
         this.wake(text.body);
         for (let block = 0; block < due.length; block += 1) {
             for (let bits = due[block] ?? 0; bits !== 0; bits &= bits - 1) {
-                const { rule, expression, needs } = branches[block * 32 + 31 - Math.clz32(bits & -bits)] as Branch;
-                if (this.all(needs) && admits(rule, text, provider) && expression.test(text.body) && !rule.unless?.test(text.body)) {
+                const branch = block * 32 + 31 - Math.clz32(bits & -bits);
+                if (!this.hasAll(branch)) {
+                    continue;
+                }
+                const { rule, expression } = branches[branch] as Branch;
+                if (admits(rule, text, provider) && expression.test(text.body) && !rule.unless?.test(text.body)) {
                     return rule;
                 }
             }
@@ -96,17 +118,21 @@ export class RuleSet {
         const { due, waiting, finder } = this;
         const count = finder.read(body);
         for (let i = 0; i < count; i += 1) {
-            const its = waiting[finder.found[i] ?? 0] as Int32Array;
-            for (let j = 0; j < its.length; j += 1) {
-                setBit(due, its[j] ?? 0);
+            const word = finder.found[i] ?? 0;
+            const end = waiting.first[word + 1] ?? 0;
+            for (let at = waiting.first[word] ?? 0; at < end; at += 1) {
+                setBit(due, waiting.all[at] ?? 0);
             }
         }
     }
 
-    /** Is a word of each choice there? (Loops: this is asked some dozen times a reply.) */
-    private all(needs: readonly Int32Array[]): boolean {
-        for (let i = 0; i < needs.length; i += 1) {
-            if (!this.finder.hasOneOf(needs[i] as Int32Array)) {
+    /** Is a word of each choice there that the branch needs? (Loops: this is asked some dozen times a reply.) */
+    private hasAll(branch: number): boolean {
+        const { needs, choices, finder } = this;
+        const end = needs.first[branch + 1] ?? 0;
+        for (let at = needs.first[branch] ?? 0; at < end; at += 1) {
+            const choice = needs.all[at] ?? 0;
+            if (!finder.hasOneOf(choices.all, choices.first[choice] ?? 0, choices.first[choice + 1] ?? 0)) {
                 return false;
             }
         }

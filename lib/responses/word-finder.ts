@@ -98,10 +98,11 @@ export class WordFinder {
         return count;
     }
 
-    /** Is one of these words in the last text? */
-    hasOneOf(numbers: Int32Array): boolean {
-        for (let i = 0; i < numbers.length; i += 1) {
-            if (this.seen[numbers[i] ?? 0] === this.texts) {
+    /** Is one of the words `numbers[from]` to `numbers[to - 1]` in the last text? */
+    hasOneOf(numbers: Int32Array, from: number, to: number): boolean {
+        const { seen, texts } = this;
+        for (let i = from; i < to; i += 1) {
+            if (seen[numbers[i] ?? 0] === texts) {
                 return true;
             }
         }
