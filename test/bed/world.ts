@@ -208,8 +208,6 @@ function configOf({ options, host, nameserver, mongo, names, relay, rspamds, ins
         dns: { caching: false, blockLocalAddresses: false },
         // ZoneMTA's own limit of 5 deliveries at once to one domain would hold back what 272 addresses can send (README)
         domainConfig: { defaults: { maxConnections: 100 } },
-        // a retry after seconds, where ZoneMTA itself would wait 5 minutes (ms)
-        queue: { deferTimes: [4000, 4000, 6000, 6000, 8000, 8000], instanceId: instance },
         pools: { default: [...names].map(([address, name]) => ({ address, name })) },
         zones: {
             default: { pool: 'default', port: MX_PORT, ignoreIPv6: false, connections: 10, processes: options.processes ?? 1 },
@@ -217,6 +215,8 @@ function configOf({ options, host, nameserver, mongo, names, relay, rspamds, ins
             relay: { pool: 'default', host: relay.name, port: relay.ports.starttls, auth: { user: RELAY_USER, pass: RELAY_PASSWORD }, ignoreIPv6: true, connections: 3, processes: 1 }
         },
         ...own,
+        // a retry after seconds, where ZoneMTA itself would wait 5 minutes (ms)
+        queue: { deferTimes: [4000, 4000, 6000, 6000, 8000, 8000], instanceId: instance, ...(own['queue'] as HostTables | undefined) },
         plugins: { ...pluginsOf(options, rspamds), ...(own['plugins'] as HostTables | undefined) }
     };
 }
