@@ -7,7 +7,7 @@ import { costs, GOAL, readRows, score, withoutProviders } from './score';
 const rules = loadRules([packageRulesDir()]);
 const rows = readRows(join(__dirname, 'responses.dev.jsonl'));
 
-/** Of replies written from memory the finer classes were labelled by several people, each in his own way. */
+/** Replies written from memory were labelled in several rounds, whose finer classes are not all alike. */
 const CLASS_AT_LEAST: Readonly<Record<string, number>> = { 'responses.recalled': 0.8 };
 
 describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.constructed-5', 'responses.public', 'responses.recalled'])('%s', name => {
