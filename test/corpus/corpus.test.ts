@@ -7,10 +7,10 @@ import { costs, GOAL, readRows, score, withoutProviders } from './score';
 const rules = loadRules([packageRulesDir()]);
 const rows = readRows(join(__dirname, 'responses.dev.jsonl'));
 
-/** Replies written from memory were labelled in several rounds, whose finer classes are not all alike. */
-const CLASS_AT_LEAST: Readonly<Record<string, number>> = { 'responses.recalled': 0.8 };
+/** Replies written from memory or freely, whose finer classes nobody tells apart as carefully. */
+const CLASS_AT_LEAST: Readonly<Record<string, number>> = { 'responses.recalled': 0.8, 'responses.constructed-6': 0.9 };
 
-describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.constructed-5', 'responses.public', 'responses.recalled'])('%s', name => {
+describe.each(['responses.constructed', 'responses.constructed-2', 'responses.constructed-3', 'responses.constructed-4', 'responses.constructed-5', 'responses.constructed-6', 'responses.public', 'responses.recalled'])('%s', name => {
     const others = readRows(join(__dirname, `${name}.jsonl`));
 
     it('is read as well', () => {
