@@ -5,6 +5,7 @@
  */
 
 import { branchesOf, type OneOf } from './literals';
+import { numberLists, type NumberLists } from './number-lists';
 import { admits, type Rule } from './rule';
 import type { ReplyText } from './text';
 import { WordFinder } from './word-finder';
@@ -12,17 +13,6 @@ import { WordFinder } from './word-finder';
 interface Branch {
     rule: Rule;
     expression: RegExp;
-}
-
-/** Lists of numbers in one piece of memory: the list `i` is what stands from `first[i]` to `first[i + 1]`. */
-interface Lists {
-    first: Int32Array;
-    all: Int32Array;
-}
-
-function lists(each: readonly (readonly number[])[]): Lists {
-    let sum = 0;
-    return { first: Int32Array.from([0, ...each.map(list => (sum += list.length))]), all: Int32Array.from(each.flat()) };
 }
 
 /** More than these a branch is not asked for: each costs a look, and the first two nearly always decide. */
@@ -54,11 +44,11 @@ export class RuleSet {
     /** The alternatives of all rules, in the order of the rules. */
     private readonly branches: readonly Branch[];
     /** By number of a word: the branches that are tried only when it, or another word of the same choice, is there. */
-    private readonly waiting: Lists;
+    private readonly waiting: NumberLists;
     /** By number of a branch: the choices of words that a match needs besides the one that the branch waits for. */
-    private readonly needs: Lists;
+    private readonly needs: NumberLists;
     /** By number of a choice: its words. */
-    private readonly choices: Lists;
+    private readonly choices: NumberLists;
     private readonly finder: WordFinder;
     /** One bit a branch: which ones this reply has to be compared with. */
     private readonly due: Uint32Array;
@@ -79,7 +69,7 @@ export class RuleSet {
         this.due = new Uint32Array(Math.ceil(branches.length / 32));
         this.always = new Uint32Array(this.due.length);
         this.branches = branches.map(({ rule, expression }) => ({ rule, expression }));
-        this.needs = lists(
+        this.needs = numberLists(
             branches.map(({ needs }, index) => {
                 const [first, ...others] = worthwhile(needs).map(choice => [...new Set(choice.map(word => numberOf(word.slice(0, MAX_WORD))))]);
                 if (!first) {
@@ -89,8 +79,8 @@ export class RuleSet {
                 return others.map(choice => choices.push(choice) - 1);
             })
         );
-        this.choices = lists(choices);
-        this.waiting = lists(Array.from({ length: numbers.size }, (_, word) => waiting[word] ?? []));
+        this.choices = numberLists(choices);
+        this.waiting = numberLists(Array.from({ length: numbers.size }, (_, word) => waiting[word] ?? []));
         this.finder = new WordFinder([...numbers.keys()]);
     }
 
@@ -131,8 +121,7 @@ export class RuleSet {
         const { needs, choices, finder } = this;
         const end = needs.first[branch + 1] ?? 0;
         for (let at = needs.first[branch] ?? 0; at < end; at += 1) {
-            const choice = needs.all[at] ?? 0;
-            if (!finder.hasOneOf(choices.all, choices.first[choice] ?? 0, choices.first[choice + 1] ?? 0)) {
+            if (!finder.hasOneOf(choices, needs.all[at] ?? 0)) {
                 return false;
             }
         }

@@ -1,5 +1,7 @@
 /** Finds in one pass over a text which of many words occur in it (Aho and Corasick, 1975). */
 
+import { numberLists, type NumberLists } from './number-lists';
+
 const ASCII = 128;
 /**
  * Columns that several characters share: those that no word has, all digits, all beyond ASCII. A useless look at a rule is all
@@ -20,9 +22,8 @@ export class WordFinder {
     private readonly next: Uint16Array;
     /** Nodes from this one on are ends of words: most characters lead to none of them. */
     private readonly firstEnd: number;
-    /** By node: where the numbers of the words that end there begin in `ending`; they end where those of the next node begin. */
-    private readonly first: Uint32Array;
-    private readonly ending: Int32Array;
+    /** By node: the numbers of the words that end there. */
+    private readonly ending: NumberLists;
     private readonly seen: Uint32Array;
     private texts = 0;
 
@@ -51,15 +52,14 @@ export class WordFinder {
             throw new RangeError(`${tree.length} nodes are too many for a table of words`);
         }
         link(tree, ends);
-        const nodes = [...tree.keys()];
-        const order = [...nodes.filter(node => ends[node]?.length === 0), ...nodes.filter(node => ends[node]?.length !== 0)];
+        const ended = (node: number): readonly number[] => ends[node] ?? [];
+        // a stable sort: the root, which ends no word, stays first
+        const order = [...tree.keys()].sort((a, b) => Number(ended(a).length > 0) - Number(ended(b).length > 0));
         const place = new Uint16Array(tree.length);
         order.forEach((node, index) => (place[node] = index));
-        this.firstEnd = nodes.filter(node => ends[node]?.length === 0).length;
+        this.firstEnd = order.filter(node => ended(node).length === 0).length;
         this.next = Uint16Array.from(order.flatMap(node => (tree[node] ?? []).map(child => place[child] ?? 0)));
-        this.ending = Int32Array.from(order.flatMap(node => ends[node] ?? []));
-        let sum = 0;
-        this.first = Uint32Array.from([0, ...order.map(node => (sum += ends[node]?.length ?? 0))]);
+        this.ending = numberLists(order.map(ended));
         this.found = new Int32Array(words.length);
         this.seen = new Uint32Array(words.length);
     }
@@ -76,7 +76,8 @@ export class WordFinder {
     read(text: string): number {
         // counting texts saves clearing the table for each
         this.texts = this.texts >= 0xffff_ffff ? 1 : this.texts + 1;
-        const { columns, width, next, firstEnd, first, ending, seen, texts, found } = this;
+        const { columns, width, next, firstEnd, ending, seen, texts, found } = this;
+        const { first, all } = ending;
         let node = 0;
         let count = 0;
         for (let i = 0; i < text.length; i += 1) {
@@ -87,7 +88,7 @@ export class WordFinder {
             }
             const end = first[node + 1] ?? 0;
             for (let at = first[node] ?? 0; at < end; at += 1) {
-                const number = ending[at] ?? 0;
+                const number = all[at] ?? 0;
                 if (seen[number] !== texts) {
                     seen[number] = texts;
                     found[count] = number;
@@ -98,11 +99,13 @@ export class WordFinder {
         return count;
     }
 
-    /** Is one of the words `numbers[from]` to `numbers[to - 1]` in the last text? */
-    hasOneOf(numbers: Int32Array, from: number, to: number): boolean {
+    /** Is a word of this list, one of `lists`, in the last text? */
+    hasOneOf(lists: NumberLists, list: number): boolean {
         const { seen, texts } = this;
-        for (let i = from; i < to; i += 1) {
-            if (seen[numbers[i] ?? 0] === texts) {
+        const { first, all } = lists;
+        const end = first[list + 1] ?? 0;
+        for (let at = first[list] ?? 0; at < end; at += 1) {
+            if (seen[all[at] ?? 0] === texts) {
                 return true;
             }
         }
