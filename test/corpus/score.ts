@@ -82,7 +82,8 @@ function harmonic(precision: number, recall: number): number {
     return precision + recall === 0 ? 0 : (2 * precision * recall) / (precision + recall);
 }
 
-function ask(rules: RuleSet, row: Row): Classification {
+/** What the rules make of a row, as they would of a reply that its provider sent. */
+export function ask(rules: RuleSet, row: Row): Classification {
     return classify(rules, { code: row.code ?? 0, text: row.response, stage: 'none' }, row.provider ?? undefined);
 }
 
